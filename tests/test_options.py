@@ -177,15 +177,6 @@ def test_subclasses_have_their_own_name_and_options():
         with pytest.raises(TypeError, match=rf"^{re.escape(called)} got an unexpected keyword argument 'lr': use optimizer"):
             call()
 
-    @dataclasses.dataclass(frozen=True)
-    class Slow(SGD):
-        learning_rate: float = 1e-4
-        note: str = ""
-
-    assert Slow(note="x").note == "x"
-    with pytest.raises(TypeError, match="lr"):
-        Slow(lr=1)
-
 
 TOO_MANY = [
     (

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sphinx.application import Sphinx
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
 
 # Methods that route metadata, such as set_fit_request; scikit-learn documents them.
 ADDED = re.compile(r"set_\w+_request|get_metadata_routing")

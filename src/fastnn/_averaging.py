@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
 from typing import ClassVar
 
 from fastnn._checks.lookup import resolve as _resolve
-from fastnn._checks.options import Options, explained_fields
+from fastnn._checks.option_classes import Options, option_class
 from fastnn._checks.scalars import flag, integer, real
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@option_class
 class Averaging(Options):
     """The base class of `EMA` and `SWA`."""
 
@@ -23,8 +22,7 @@ class Averaging(Options):
         """Raise ValueError if no parameters would enter the average of a training with this number of epochs."""
 
 
-@explained_fields
-@dataclass(frozen=True, eq=False, repr=False)
+@option_class
 class EMA(Averaging):
     """An exponential moving average of the parameters, which every update changes.
 
@@ -67,8 +65,7 @@ class EMA(Averaging):
         object.__setattr__(self, "bias_correction", flag("bias_correction", self.bias_correction))
 
 
-@explained_fields
-@dataclass(frozen=True, eq=False, repr=False)
+@option_class
 class SWA(Averaging):
     """The mean of the parameters at the ends of epochs (stochastic weight averaging).
 

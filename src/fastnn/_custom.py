@@ -6,9 +6,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from numpy.typing import ArrayLike, DTypeLike
-
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, DTypeLike
+
     from fastnn.losses import CustomLoss
 
 _T = TypeVar("_T")

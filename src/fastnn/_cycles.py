@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
-from fastnn._checks.options import explained_fields
+from fastnn._checks.option_classes import option_class
 from fastnn._schedule import Schedule, half_cosine
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
 
 # Cycles that begin after this step are never reached: the number of a step is an int64.
 _LAST_STEP = 2**63
 
 
-@explained_fields
-@dataclass(frozen=True, eq=False, repr=False)
+@option_class
 class CosineRestarts(Schedule):
     """Half cosines one after the other, each of which falls from `learning_rate` to `minimum`, as in SGDR.
 
@@ -71,8 +72,7 @@ class CosineRestarts(Schedule):
         return half_cosine(self.learning_rate, self.minimum, (number - start[cycle]) / length[cycle])
 
 
-@explained_fields
-@dataclass(frozen=True, eq=False, repr=False)
+@option_class
 class FlatCosine(Schedule):
     """A constant rate, and then half a cosine, which falls to `minimum` at step `steps`. The rate then stays there.
 
@@ -119,8 +119,7 @@ class FlatCosine(Schedule):
         return half_cosine(self.learning_rate, self.minimum, _share_done(share, self.flat, 1.0))
 
 
-@explained_fields
-@dataclass(frozen=True, eq=False, repr=False)
+@option_class
 class CosLog4(Schedule):
     """Four cosines in logarithmic time, of which each takes about twice as many steps as the one before.
 
@@ -160,8 +159,7 @@ class CosLog4(Schedule):
         return np.asarray(self.learning_rate * 0.5 * (1.0 - cosine))
 
 
-@explained_fields
-@dataclass(frozen=True, eq=False, repr=False)
+@option_class
 class OneCycle(Schedule):
     """One rise to `learning_rate` and one fall far below the start, both along half a cosine, within `steps` steps.
 

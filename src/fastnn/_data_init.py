@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Never
+from typing import TYPE_CHECKING, Any, Never
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from fastnn._checks import seeds as _seeds
 from fastnn._checks.options import refusal, without_unknown
@@ -16,6 +15,9 @@ from fastnn._engine.finite import check_inputs
 from fastnn._engine.networks import network_like
 from fastnn._evaluated import Evaluated
 from fastnn._layer_settings import EMBEDDED
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
 
 # The elements of all layers' outputs that are computed at once; of more rows, a random part is used.
 _MAX_ELEMENTS = 1 << 26

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Never
-
-from numpy.typing import ArrayLike, NDArray
+from typing import TYPE_CHECKING, Any, Never
 
 from fastnn._checks.options import refusal, without_unknown
 from fastnn._checks.scalars import flag, thread_count
@@ -13,6 +11,9 @@ from fastnn._engine import core as _core
 from fastnn._engine.losses import GIVEN_GRADIENT
 from fastnn._result_arrays import Gradients, WithResults, all_delivered, delivered, taken
 from fastnn.losses import Loss
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
 
 
 class Differentiated(WithResults):

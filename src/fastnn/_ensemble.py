@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, Literal, Never, overload
+from typing import TYPE_CHECKING, Any, Literal, Never, overload
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from fastnn._checks.options import explained, refusal, without_unknown
 from fastnn._checks.outputs import result_array
@@ -16,6 +15,9 @@ from fastnn._engine import core as _core
 from fastnn._model import MLP
 from fastnn._predict_many import inputs_of, networks_of, parameters_of_each, vectors_for
 from fastnn._stored_ensemble import StoredEnsemble
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
 
 # Rows are predicted in blocks with at most this number of outputs of all models, so that memory does not grow with the rows.
 _OUTPUTS_AT_ONCE = 1 << 20

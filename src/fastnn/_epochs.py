@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from fastnn._errors import WEIGHTLESS, DivergedError
 from fastnn._history import History
 from fastnn._measures import Measures
@@ -15,6 +12,9 @@ from fastnn._rates import StepSettings
 from fastnn._watchers import notify
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from fastnn._core import Run
     from fastnn._engine.training_data import TrainingData
     from fastnn._sharded.training import ShardedData

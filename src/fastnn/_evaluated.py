@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Never
+from typing import TYPE_CHECKING, Any, Never
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from fastnn._checks.options import explained, refusal, without_unknown
 from fastnn._checks.outputs import is_plain, result_array
@@ -17,6 +16,9 @@ from fastnn._engine.losses import NativeLoss, native_loss
 from fastnn._parameters import Parameters
 from fastnn.losses import Loss
 from fastnn.losses import resolve as resolve_loss
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
 
 
 class Evaluated(Parameters):

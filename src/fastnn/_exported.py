@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
-from numpy.typing import DTypeLike
-
 from fastnn._checks import seeds as _seeds
 from fastnn._checks.layers import float_dtype
 from fastnn._checks.options import explained
@@ -13,6 +11,8 @@ from fastnn._storage.write_file import FilePath
 from fastnn._stored import Stored
 
 if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
+
     from fastnn._exports.layers import Layer, Stage
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Never
+from typing import TYPE_CHECKING, Any, Never
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from fastnn._checks.options import refusal, without_unknown
 from fastnn._engine import core as _core
 from fastnn._engine.training_data import TrainingData, apart_from, as_batch
 from fastnn._errors import DIVERGED_PART, DIVERGED_STEP, DIVERGED_UPDATE, DivergedError
 from fastnn._prepared import Prepared
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 
 class GradientSteps(Prepared):

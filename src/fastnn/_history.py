@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _state
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
     from fastnn._core import Run
 
 _ALWAYS = ("loss", "learning_rate", "seconds")
@@ -21,7 +22,7 @@ _NOTHING = np.empty(0)
 _FIRST_ROOM = 1000
 
 
-class History(Mapping[str, NDArray[np.float64]]):
+class History(Mapping[str, "NDArray[np.float64]"]):
     """A mapping from names to arrays with one value per epoch.
 
     - "loss" is the mean over the rows of the epoch, including penalties. Each batch counts with its loss before the update.

@@ -16,15 +16,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn._checks import spellings as _spellings
 from fastnn._checks.residual import Connections, projected
 
-_Weights: TypeAlias = NDArray[np.float64]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_Weights: TypeAlias = "NDArray[np.float64]"
 _Draw: TypeAlias = "Callable[[int, int, np.random.Generator], _Weights]"
 
 # The outputs of these activations have about half the variance of their inputs. He's factor of 2 compensates for this.

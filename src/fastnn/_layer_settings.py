@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from fastnn._checks.options import Options, explained_fields
+from fastnn._checks.option_classes import Options, option_class
 from fastnn._checks.scalars import flag, real, shown
 from fastnn._optimizer import Optimizer
 
@@ -51,8 +50,7 @@ class ByKind(Mapping[str, _Value], Generic[_Value]):
         return repr(self._values)
 
 
-@explained_fields
-@dataclass(frozen=True, eq=False, repr=False)
+@option_class
 class LayerSettings(Options):
     """Settings of the training of one layer, which `Trainer` takes as `layer_settings`.
 

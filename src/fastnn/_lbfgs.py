@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar, NoReturn
 
-from fastnn._checks.options import Options, explained_fields
+from fastnn._checks.option_classes import Options, option_class
 from fastnn._checks.scalars import integer, real
 
 
-@explained_fields
-@dataclass(frozen=True, eq=False, repr=False)
+@option_class
 class LBFGS(Options):
     """Limited-memory BFGS: a quasi-Newton method on all rows at once, for small data and smooth losses.
 

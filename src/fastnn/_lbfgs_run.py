@@ -7,7 +7,6 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn._errors import DivergedError
 from fastnn._lbfgs import LBFGS
@@ -18,6 +17,8 @@ from fastnn._settings import DEFAULT_BATCH_SIZE
 from fastnn._watchers import notify
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from fastnn._engine.training_data import TrainingData
     from fastnn._history import History
     from fastnn._trainer import Trainer

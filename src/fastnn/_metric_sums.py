@@ -7,18 +7,19 @@ have its `output_weights`. The other options of a loss, such as weights of class
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn._engine import core as _core
 from fastnn.losses import Heads, Loss
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from fastnn._trainer import Trainer
 
-_Floats = NDArray[np.float64]
+_Floats: TypeAlias = "NDArray[np.float64]"
 
 
 class Accuracy:

@@ -12,7 +12,6 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn._checks.scalars import shown
 from fastnn._checks.spellings import METRICS as _SPELLINGS
@@ -22,6 +21,8 @@ from fastnn._metric_sums import Accuracy, Errors, counted_rows
 from fastnn._native import evaluated_network
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from fastnn._engine.training_data import TrainingData
     from fastnn._trainer import Trainer
 

@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn._engine import core as _core
 from fastnn._engine.losses import NativeLoss
@@ -17,6 +16,8 @@ from fastnn._native import network_of
 from fastnn._views import Kinds, by_kind
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from fastnn._lbfgs import LBFGS
     from fastnn._model import MLP
 

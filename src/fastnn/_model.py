@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike
 
 from fastnn._averaging import Averaging
 from fastnn._checks import layers as _layers
@@ -33,6 +32,8 @@ from fastnn.losses import Loss
 from fastnn.optimizers import LBFGS, Optimizer
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, DTypeLike
+
     from fastnn.embeddings import Embedding
 
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from fastnn._engine.losses import native_loss
 from fastnn.losses import resolve as resolve_loss
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from fastnn._custom import CustomActivation
     from fastnn._engine import core as _core
     from fastnn._engine.losses import NativeLoss

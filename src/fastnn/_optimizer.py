@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from functools import cache
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-from fastnn._checks.options import Options
+from fastnn._checks.option_classes import Options, option_class
 from fastnn._checks.scalars import real
 from fastnn._rates import LearningRate, Setting, check_learning_rate, check_scheduled
 
@@ -25,7 +25,7 @@ def number(
     return field(default=default, metadata={"coefficient": coefficient, "limits": limits, "scheduled": scheduled})
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@option_class
 class Optimizer(Options):
     """The base class of the optimizers, which holds the learning rate.
 

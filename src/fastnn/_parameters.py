@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Never
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from fastnn._checks import columns as _columns
 from fastnn._checks.layers import Activation
@@ -20,6 +19,8 @@ from fastnn._layer_settings import KINDS as LAYER_KINDS
 from fastnn._views import Kind, Kinds, Views, by_layer
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
     from fastnn._summary import Summary
     from fastnn.embeddings import Embedding
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
-from typing import Any, Never
+from typing import TYPE_CHECKING, Any, Never
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from fastnn._checks import columns as _columns
 from fastnn._checks.options import refusal, without_unknown
@@ -16,6 +15,9 @@ from fastnn._engine import arrays as _arrays
 from fastnn._engine import core as _core
 from fastnn._model import MLP
 from fastnn._native import network_of
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
 
 
 class Members:

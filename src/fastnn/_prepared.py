@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn._checks import columns as _columns
 from fastnn._engine import core as _core
@@ -13,6 +12,8 @@ from fastnn._engine.training_data import TrainingData, apart_from, check_complet
 from fastnn._stored_trainer import StoredTrainer
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from fastnn._sharded.training import ShardedData
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Callable
-from typing import NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from fastnn._checks.scalars import real, shown
 
-LearningRate: TypeAlias = float | Callable[[NDArray[np.int64]], ArrayLike]
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+LearningRate: TypeAlias = "float | Callable[[NDArray[np.int64]], ArrayLike]"
 Scheduled: TypeAlias = LearningRate  # another setting of training that may follow a schedule
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn._checks.outputs import check_apart, is_plain, result_array, result_arrays
 from fastnn._engine import arrays as _arrays
@@ -14,7 +13,10 @@ from fastnn._engine import finite as _finite
 from fastnn._engine import training_data as _training_data
 from fastnn._evaluated import Evaluated
 
-Gradients = list[NDArray[Any]]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Gradients: TypeAlias = "list[NDArray[Any]]"
 
 
 class WithResults(Evaluated):

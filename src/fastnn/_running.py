@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn._engine.training_data import check_complete_batch
 from fastnn._epochs import Epochs
@@ -16,6 +15,8 @@ from fastnn._watchers import notify, notify_end
 from fastnn.optimizers import LBFGS
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from fastnn._engine.training_data import TrainingData
     from fastnn._lbfgs_run import Search
     from fastnn._sharded.training import ShardedData

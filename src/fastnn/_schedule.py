@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
-from fastnn._checks.options import Options
+import numpy as np
+
+from fastnn._checks.option_classes import Options
 from fastnn._checks.scalars import integer, real
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 class Schedule(Options):

@@ -7,10 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from functools import partial
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn import _averaging
 from fastnn._averaging import EMA, SWA, Averaging
@@ -31,6 +30,9 @@ from fastnn.losses import Loss
 from fastnn.losses import resolve as resolve_loss
 from fastnn.optimizers import LBFGS, OPTIMIZERS, SGD, Optimizer
 from fastnn.optimizers import resolve as resolve_optimizer
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 DEFAULT_BATCH_SIZE = 32
 """The default number of rows in a batch."""

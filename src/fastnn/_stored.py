@@ -5,10 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 from collections.abc import Sequence
-from typing import Any, Self
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, Self
 
 from fastnn import _custom, _state
 from fastnn._checks import layers as _layers
@@ -23,6 +20,10 @@ from fastnn._parameters import Parameters
 from fastnn._storage import models as _saved_models
 from fastnn._storage.describe import described, embeddings_of
 from fastnn._storage.write_file import FilePath
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _NOT_ATTRIBUTES = frozenset({"_network", "_rng"})
 

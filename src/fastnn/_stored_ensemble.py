@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any, Self
-
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, Self
 
 from fastnn import _custom
 from fastnn._checks.options import explained
@@ -16,6 +14,9 @@ from fastnn._native import generator_of, loaded_model, stored_model
 from fastnn._predict_many import Members
 from fastnn._storage import models as _saved_models
 from fastnn._storage.write_file import FilePath
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 class StoredEnsemble(Members):

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn import _custom, _state
 from fastnn._checks import seeds as _seeds
@@ -21,6 +20,9 @@ from fastnn._storage.describe import described, layer_settings_of, loss_of, opti
 from fastnn._storage.write_file import FilePath
 from fastnn.losses import CustomLoss, Loss
 from fastnn.optimizers import LBFGS, Optimizer
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 # Parts of the engine, and of a run in progress.
 _NOT_PICKLED = frozenset({"_stepper", "_native", "_wanted", "_running"})

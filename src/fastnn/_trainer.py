@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, Never
+from typing import TYPE_CHECKING, Any, Never
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from fastnn._averaged_trainer import AveragedTrainer
 from fastnn._averaging import Averaging
@@ -30,6 +29,9 @@ from fastnn._settings import CHECKS
 from fastnn._watchers import check_watchers
 from fastnn.losses import Loss
 from fastnn.optimizers import LBFGS, Optimizer
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 
 class Trainer(GradientSteps, AveragedTrainer, ExportedTrainer):

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, SupportsIndex, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, SupportsIndex, TypeAlias, TypeVar, overload
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from fastnn._engine import arrays as _arrays
 from fastnn._layer_settings import EMBEDDED
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
 
 _View = TypeVar("_View")
 
 # For each kind of parameters: one array per layer, or None for a layer without such parameters. Those of embeddings have one
 # array per embedding, or None for an embedding without parameters.
-Kinds = Mapping[str, Sequence[NDArray[Any] | None]]
+Kinds: TypeAlias = "Mapping[str, Sequence[NDArray[Any] | None]]"
 
 
 class Kind(property, Generic[_View]):

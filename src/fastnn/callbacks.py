@@ -19,10 +19,9 @@ import os
 import re
 import time
 from functools import partial
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn._checks.options import explained
 from fastnn._checks.scalars import Checked, flag, integer, real, shown
@@ -32,6 +31,9 @@ from fastnn._monitors import Monitor, ReduceOnPlateau
 from fastnn._native import copied_average, restore_average
 from fastnn._progress import ProgressBar
 from fastnn._storage.write_file import FilePath, file_name
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = ["CSVLog", "Checkpoint", "EarlyStopping", "ProgressBar", "ReduceOnPlateau", "TimeLimit"]
 __dir__ = __all__.copy

@@ -7,14 +7,13 @@ it in plain NumPy. All definitions are PyTorch's, where it has them, so that you
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
 from typing import Any, ClassVar
 
 from fastnn._checks import spellings as _spellings
 from fastnn._checks.lookup import resolve as _resolve
-from fastnn._checks.options import explained_fields
+from fastnn._checks.option_classes import option_class
 from fastnn._checks.scalars import flag
 from fastnn._lbfgs import LBFGS
 from fastnn._optimizer import Optimizer, number
@@ -24,8 +23,7 @@ __all__ = ["LBFGS", "OPTIMIZERS", "SGD", "AdaGrad", "Adam", "AdamW", "Lion", "Mu
 __dir__ = __all__.copy
 
 
-@explained_fields
-@dataclass(frozen=True, eq=False, repr=False)
+@option_class
 class SGD(Optimizer):
     """Stochastic gradient descent, optionally with momentum.
 
@@ -75,8 +73,7 @@ class SGD(Optimizer):
         return "nesterov" if self.nesterov else "momentum" if self.momentum else "sgd"
 
 
-@explained_fields
-@dataclass(frozen=True, eq=False, repr=False)
+@option_class
 class AdaGrad(Optimizer):
     """AdaGrad, which divides each step by the square root of the sum of all squared gradients so far.
 
@@ -110,8 +107,7 @@ class AdaGrad(Optimizer):
     epsilon: float = number(1e-10, "epsilon", exclude_low=True)
 
 
-@explained_fields
-@dataclass(frozen=True, eq=False, repr=False)
+@option_class
 class RMSProp(Optimizer):
     """RMSProp, which divides each step by the square root of a running mean of squared gradients.
 
@@ -148,7 +144,7 @@ class RMSProp(Optimizer):
     epsilon: float = number(1e-8, "epsilon", exclude_low=True)
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@option_class
 class _WithMeans(Optimizer):
     """The parameters of optimizers that keep running means of the gradient and of its square."""
 
@@ -158,8 +154,7 @@ class _WithMeans(Optimizer):
     epsilon: float = number(1e-8, "epsilon", exclude_low=True)
 
 
-@explained_fields
-@dataclass(frozen=True, eq=False, repr=False)
+@option_class
 class Adam(_WithMeans):
     """Adam, which keeps running means of the gradient and of its square, and corrects them for their start at zero.
 
@@ -196,8 +191,7 @@ class Adam(_WithMeans):
     name: ClassVar[str] = "adam"
 
 
-@explained_fields
-@dataclass(frozen=True, eq=False, repr=False)
+@option_class
 class AdamW(_WithMeans):
     """AdamW: Adam with weight decay that does not pass through the gradient. Biases decay too.
 
@@ -236,8 +230,7 @@ class AdamW(_WithMeans):
     weight_decay: Scheduled = number(0.01, "decay", scheduled=True)
 
 
-@explained_fields
-@dataclass(frozen=True, eq=False, repr=False)
+@option_class
 class NAdam(_WithMeans):
     """NAdam: Adam with Nesterov's look-ahead, which steps along the mean as it will be after the next update.
 
@@ -279,8 +272,7 @@ class NAdam(_WithMeans):
     momentum_decay: float = number(0.004, "decay")
 
 
-@explained_fields
-@dataclass(frozen=True, eq=False, repr=False)
+@option_class
 class Lion(Optimizer):
     """Lion, which steps by the sign of a mean of gradients: every parameter changes by the learning rate.
 
@@ -322,8 +314,7 @@ class Lion(Optimizer):
     weight_decay: Scheduled = number(0.0, "decay", scheduled=True)
 
 
-@explained_fields
-@dataclass(frozen=True, eq=False, repr=False)
+@option_class
 class Muon(Optimizer):
     """Muon, which steps along orthogonal matrices: all directions of a hidden layer's weights change alike.
 

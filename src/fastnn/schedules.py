@@ -8,16 +8,18 @@ number of updates before it: 0, 1, 2, and so on. This module contains the usual 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
-from fastnn._checks.options import explained_fields
+from fastnn._checks.option_classes import option_class
 from fastnn._cycles import CosineRestarts, CosLog4, FlatCosine, OneCycle
 from fastnn._rates import LearningRate, check_learning_rate, evaluate
 from fastnn._rates import rates as rates  # private: the trainers import it from here
 from fastnn._schedule import Schedule, half_cosine
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
     "CosLog4",
@@ -34,8 +36,7 @@ __all__ = [
 __dir__ = __all__.copy
 
 
-@explained_fields
-@dataclass(frozen=True, eq=False, repr=False)
+@option_class
 class InverseTime(Schedule):
     """The schedule of Robbins and Monro: learning_rate / (1 + decay * t) at step t.
 
@@ -71,8 +72,7 @@ class InverseTime(Schedule):
         return np.asarray(self.learning_rate / (1.0 + self.decay * np.asarray(steps, dtype=np.float64)))
 
 
-@explained_fields
-@dataclass(frozen=True, eq=False, repr=False)
+@option_class
 class InverseScaling(Schedule):
     """An inverse power: learning_rate / (t + 1)**power at step t, like `learning_rate="invscaling"` in scikit-learn.
 
@@ -103,8 +103,7 @@ class InverseScaling(Schedule):
             return np.asarray(self.learning_rate / np.power(np.asarray(steps, dtype=np.float64) + 1.0, self.power))
 
 
-@explained_fields
-@dataclass(frozen=True, eq=False, repr=False)
+@option_class
 class Step(Schedule):
     """A staircase: learning_rate * factor**(t // every) at step t.
 
@@ -140,8 +139,7 @@ class Step(Schedule):
             return np.asarray(self.learning_rate * _power(self.factor, stairs))
 
 
-@explained_fields
-@dataclass(frozen=True, eq=False, repr=False)
+@option_class
 class Exponential(Schedule):
     """Exponential decay: learning_rate * decay**t at step t.
 
@@ -172,8 +170,7 @@ class Exponential(Schedule):
             return np.asarray(self.learning_rate * _power(self.decay, np.asarray(steps, dtype=np.float64)))
 
 
-@explained_fields
-@dataclass(frozen=True, eq=False, repr=False)
+@option_class
 class Cosine(Schedule):
     """Half a cosine, which falls from `learning_rate` to `minimum` within `steps` steps. The rate then stays there.
 
@@ -214,8 +211,7 @@ class Cosine(Schedule):
         return half_cosine(self.learning_rate, self.minimum, done)
 
 
-@explained_fields
-@dataclass(frozen=True, eq=False, repr=False)
+@option_class
 class Warmup(Schedule):
     """Another schedule whose first `steps` rates are scaled up linearly.
 

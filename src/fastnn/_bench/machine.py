@@ -13,13 +13,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
 
 from fastnn._bench.clock import Work, calls_of_a_round, seconds_of
 from fastnn._engine import core as _core
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike, NDArray
 
 # There are enough rounds for one of them to run while nothing else does.
 _ROUNDS = 20

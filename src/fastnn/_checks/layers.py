@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-from numpy.typing import DTypeLike
 
 from fastnn import _custom
 from fastnn._checks import spellings as _spellings
 from fastnn._checks.limits import MAX_LAYERS, MAX_UNITS, MAX_WEIGHTS
 from fastnn._checks.scalars import flag, integer, real, shown
 from fastnn._custom import CustomActivation, check_names
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
 
 Activation: TypeAlias = str | CustomActivation
 Normalization: TypeAlias = tuple[str, str] | None  # its name and its place, or None for a layer without one

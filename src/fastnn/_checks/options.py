@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import fields
 from typing import Any, ParamSpec, TypeVar
 
 from fastnn._checks import spellings as _spellings
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
-_Class = TypeVar("_Class", bound=type)
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
@@ -25,37 +23,12 @@ def explained(function: Callable[_P, _R]) -> Callable[_P, _R]:
         if not names.issuperset(kwargs):
             raise refusal(function, args, [name for name in kwargs if name not in names])
         if len(args) > most:
-            raise _too_many(function, args)
+            bound = code.co_varnames[:1] in (("self",), ("cls",))
+            named = _parameters(function)
+            raise too_many(_called(function, args), named[bound:most], len(args) - bound, named[most:])
         return function(*args, **kwargs)
 
     return call
-
-
-class Options:
-    """The base of frozen dataclasses whose fields are options: they are compared, hashed and shown by their fields.
-
-    Methods that `dataclass` generates for each class would take a quarter of the time of ``import fastnn``.
-    """
-
-    def __eq__(self, other: object) -> bool:
-        """Return whether the other object has the same class and the same options."""
-        return self.__dict__ == other.__dict__ if type(self) is type(other) else NotImplemented
-
-    def __hash__(self) -> int:
-        """Return the hash of the values of the options."""
-        return hash(tuple(self.__dict__.values()))
-
-    def __repr__(self) -> str:
-        """Return the call that makes the object, without keyword-only options that have their default values."""
-        shown = [each for each in fields(self) if not (each.kw_only and getattr(self, each.name) == each.default)]  # type: ignore[arg-type]
-        shown.sort(key=lambda each: bool(each.kw_only))
-        return f"{type(self).__qualname__}({', '.join(f'{each.name}={getattr(self, each.name)!r}' for each in shown)})"
-
-
-def explained_fields(cls: _Class) -> _Class:
-    """Give a dataclass a constructor whose error for an unknown option names the way out."""
-    cls.__init__ = explained(cls.__init__)  # type: ignore[misc]
-    return cls
 
 
 def without_unknown(function: _Function) -> _Function:
@@ -71,10 +44,23 @@ def without_unknown(function: _Function) -> _Function:
 def refusal(function: Callable[..., Any], args: Sequence[Any], unknown: Iterable[str]) -> TypeError:
     """Return the error for unknown options in a call with these arguments. It names the first of them."""
     known = [name for name in _parameters(function) if name not in ("self", "cls")]
+    return unknown_option(_called(function, args), known, unknown)
+
+
+def unknown_option(called: str, known: Collection[str], unknown: Iterable[str]) -> TypeError:
+    """Return the error for unknown options in a call of a function with the options `known`. It names the first of them."""
     option = next(iter(unknown))
     otherwise = f"expected one of {', '.join(known)}" if known else "expected none"
     way = way_to(option, known) or _similar(option, known) or otherwise
-    return TypeError(f"{_called(function, args)} got an unexpected keyword argument {option!r}: {way}")
+    return TypeError(f"{called} got an unexpected keyword argument {option!r}: {way}")
+
+
+def too_many(called: str, positional: Sequence[str], n_given: int, others: Sequence[str]) -> TypeError:
+    """Return the error for more arguments without a name than the `positional` ones. `others` must be named."""
+    expected = ", ".join(positional) or "none"
+    named = f"; name the others, such as {others[0]}=…" if others else ""
+    most = len(positional)
+    return TypeError(f"{called}: expected at most {most} arguments without a name ({expected}), got {n_given}{named}")
 
 
 def way_to(option: str, known: Collection[str] = ()) -> str | None:
@@ -101,19 +87,6 @@ def _called(function: Callable[..., Any], args: Sequence[Any]) -> str:
         return f"{name}()"
     cls = args[0] if isinstance(args[0], type) else type(args[0])
     return f"{cls.__name__}.{name}()"
-
-
-def _too_many(function: Callable[..., Any], args: Sequence[Any]) -> TypeError:
-    """Return the error for more positional arguments than a function takes."""
-    parameters, most = _parameters(function), function.__code__.co_argcount
-    bound = parameters[:1] in (("self",), ("cls",))
-    expected = ", ".join(parameters[bound:most]) or "none"
-    named = f"; name the others, such as {parameters[most]}=…" if len(parameters) > most else ""
-    most -= bound
-    got = f"got {len(args) - bound}"
-    return TypeError(
-        f"{_called(function, args)}: expected at most {most} arguments without a name ({expected}), {got}{named}"
-    )
 
 
 def _written(option: str) -> str:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from fastnn._checks.floats import Array
 from fastnn._checks.scalars import integer
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
 
 Arrays: TypeAlias = Sequence[Array]
 State: TypeAlias = dict[str, Any]

@@ -11,16 +11,18 @@ import re
 import stat
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn._engine import core as _core
 from fastnn._model import MLP
 from fastnn._storage.describe import embeddings_of
 from fastnn._storage.models import read_any
 from fastnn._summary import Summary
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _NOT_OURS = "of another library"
 # The entries of the metadata that have a place of their own.

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn import MLP, Adam, Trainer, schedules
 from fastnn._cli._reference import ReferenceNetwork
 from fastnn._output import sketch as _sketch
 from fastnn._output.report import Report, Result, largest_difference, stopwatch
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 NOISE = 0.25
 _SAMPLES, _END = 500, 3.0

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn import MLP, Adam, Trainer, schedules
 from fastnn._cli._reference import ReferenceNetwork
 from fastnn._data import load_digits
 from fastnn._output import sketch as _sketch
 from fastnn._output.report import Report, Result, largest_difference, per_call, stopwatch
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _SIZES, _DROPOUT = (64, 128, 10), 0.4
 _EPOCHS, _BATCH = 80, 32

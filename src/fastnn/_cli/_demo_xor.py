@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn import NeuralNetwork, reference
 from fastnn._output.report import Report, Result, largest_difference, stopwatch
 from fastnn.optimizers import SGD
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _X = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
 _Y = np.array([[0], [1], [1], [0]])

@@ -7,15 +7,17 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn._checks.columns import Names
 from fastnn._ensemble import Ensemble
 from fastnn._model import MLP
 from fastnn._storage.models import read_any
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _ESTIMATORS = {"classifier": "MLPClassifier", "regressor": "MLPRegressor"}
 

@@ -7,10 +7,9 @@ import csv
 import os
 import sys
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn._checks.columns import listed
 from fastnn._cli._models import Predictor, load_predictor
@@ -20,6 +19,9 @@ from fastnn._tables.columns import Wanted
 from fastnn._tables.csv_table import CSVOptions
 from fastnn._tables.read import FORMATS, table
 from fastnn._tables.write import CSVWriter, NPYWriter, Writer, spool
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _TAB = "\t"
 _NOT_DELIMITERS = frozenset('"\r\n+-.eE_0123456789')

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn import Trainer, reference
 from fastnn.optimizers import Optimizer
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 class ReferenceNetwork:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn._checks import columns as _columns
 from fastnn._checks import ways_out as _ways_out
 from fastnn._checks.scalars import shown
 from fastnn._engine import core as _core
 
-Rows: TypeAlias = NDArray[Any] | _core.SparseRows
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Rows: TypeAlias = "NDArray[Any] | _core.SparseRows"
 
 
 def numbers_of(argument: str, value: Any) -> NDArray[Any]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn._engine import core as _core
 from fastnn._engine.arrays import Rows
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 # The number of elements that a check copies at once, if it must copy them.
 _PIECE = 1 << 20

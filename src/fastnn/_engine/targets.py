@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn._checks import ways_out as _ways_out
 from fastnn._engine.arrays import real_array
 from fastnn._engine.finite import check_finite
 from fastnn.losses import Heads, Loss
 from fastnn.losses._heads import Head
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 def targets(

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn._engine import core as _core
 from fastnn._engine.arrays import Rows, as_matrix, real_array, rows
 from fastnn._engine.finite import check_finite, check_inputs
 from fastnn._engine.targets import check_observed, targets
 from fastnn.losses import Loss
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 class TrainingData(NamedTuple):

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from numpy.typing import NDArray
-
 from fastnn._checks.layers import Activation
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from fastnn.embeddings import Embedding
 
 

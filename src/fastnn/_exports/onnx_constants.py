@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn._exports.onnx_operators import OPERATORS
 from fastnn._exports.onnx_package import helper
 from fastnn._exports.onnx_reader import label
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 def _axes(axes: Any) -> Any:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn._exports.layers import Stage
 from fastnn._exports.onnx_graph import Graph
 from fastnn._exports.onnx_package import TensorProto
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 def add_stage(graph: Graph, stage: Stage, inputs: str) -> str:

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn._checks.layers import OUTPUT_ONLY
 from fastnn._exports.layers import Layer
@@ -21,6 +20,9 @@ from fastnn._exports.onnx_operators import OPERATORS
 from fastnn._exports.onnx_package import TensorProto
 from fastnn._exports.onnx_reader import OnnxGraph, array_of, attributes_of, is_standard, label
 from fastnn._exports.onnx_values import Base, Value, between, is_row, step_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _REALS = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16)
 Known = dict[str, Any]  # the Value or the array of each name

@@ -11,7 +11,6 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn._checks.floats import Array
 from fastnn._exports.layers import Layer, Normalization
@@ -32,6 +31,8 @@ from fastnn._exports.onnx_values import (
 from fastnn.reference.normalization import EPSILON, layer_norm, rms_norm
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from fastnn._exports.onnx_graph import Graph
 
 _OPSET_OF_LAYER_NORM, _OPSET_OF_AXES_AS_INPUT = 17, 18

@@ -6,13 +6,15 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn._exports.onnx_package import TensorProto, helper, numpy_helper, onnx
 from fastnn._storage.write_file import FilePath, file_name
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 # The types of arrays that are read, and the width of an element in `raw_data`.
 _WIDTHS = {

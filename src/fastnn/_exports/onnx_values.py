@@ -5,10 +5,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn._checks.scalars import shown
 from fastnn._exports.layers import Layer
@@ -18,6 +17,9 @@ from fastnn._exports.onnx_reader import label
 from fastnn.reference.activations import ACTIVATIONS
 from fastnn.reference.arguments import WITHOUT_ALPHAS
 from fastnn.reference.parametric import parametric
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 # Above this size, formulas that are right in theory may overflow.
 _OVERFLOW = 80.0

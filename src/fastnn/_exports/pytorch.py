@@ -5,15 +5,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn._checks.layers import OUTPUT_ONLY
 from fastnn._exports.layers import Layer, Normalization
 from fastnn.reference.arguments import WITHOUT_ALPHAS
 from fastnn.reference.normalization import EPSILON
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn._exports.layers import Layer
 from fastnn._exports.pytorch import ACTIVATIONS, NORMALIZATIONS
 from fastnn.reference.normalization import EPSILON
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 def module_of(layers: Sequence[Layer], dropout: Sequence[float], input_dropout: float) -> Any:

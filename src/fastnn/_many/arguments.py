@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn import callbacks as _callbacks
 from fastnn._checks.scalars import shown
 from fastnn._model import MLP
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _LISTS = (list, tuple, range, np.ndarray)
 # Each model needs such a callback of its own, because its state or its file is about one run.

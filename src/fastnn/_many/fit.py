@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
-
-from numpy.typing import ArrayLike
+from typing import TYPE_CHECKING, Any
 
 from fastnn._averaging import Averaging
 from fastnn._checks.options import explained
@@ -21,6 +19,9 @@ from fastnn._rates import Scheduled
 from fastnn._watchers import progress_bar
 from fastnn.losses import Loss
 from fastnn.optimizers import LBFGS, Optimizer
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 _Many = Sequence[Any] | Any  # one value for all models, or a list with one value per model
 

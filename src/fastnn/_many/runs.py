@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn import _epochs
 from fastnn._engine import core as _core
@@ -15,6 +15,9 @@ from fastnn._epochs import Epochs
 from fastnn._errors import DivergedError
 from fastnn._progress import ProgressBar
 from fastnn._running import Running
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 # The number of runs that take part in a slice. Python prepares each of them, which takes a part of the slice's time.
 _MEMBERS_AT_ONCE = 256

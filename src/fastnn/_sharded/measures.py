@@ -6,7 +6,6 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn._measures import Measures
 from fastnn._metrics import Metrics, checked_metrics
@@ -15,6 +14,8 @@ from fastnn._sharded.ranks import Phase, Ranks
 from fastnn._sharded.shards import Shards
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from fastnn._trainer import Trainer
 
 

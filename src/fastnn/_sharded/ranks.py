@@ -13,12 +13,14 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import IntEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn._checks.scalars import integer, shown
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _FINE, _FAILED, _INTERRUPTED = 0.0, 1.0, 2.0
 # The attribute of an error that all ranks raise.

@@ -7,7 +7,6 @@ import time
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn._engine.losses import NativeLoss, smoothed_less
 from fastnn._engine.step_rates import StepRates
@@ -17,6 +16,8 @@ from fastnn._sharded.shards import Epoch, Shards
 from fastnn._sharded.sums import GradientSum
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from fastnn._trainer import Trainer
 
 # The number of epochs whose losses a run keeps until its caller reads them between two calls of `advance`.

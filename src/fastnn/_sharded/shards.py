@@ -6,12 +6,13 @@ import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn._engine.training_data import check_complete_batch
 from fastnn._sharded.ranks import Ranks
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from fastnn._engine.training_data import TrainingData
 
 

@@ -10,13 +10,15 @@ Each rank then adds one slice of the parameters for all (a reduce-scatter), and 
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
 
 from fastnn._engine import core as _core
 from fastnn._sharded.ranks import Ranks
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike, NDArray
 
 # Slices are a multiple of this number of elements, so that each begins with a whole cache line.
 _ALIGNED = 16

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn._checks.columns import names_of
 from fastnn._checks.scalars import integer
@@ -24,6 +23,8 @@ from fastnn._version import __version__
 from fastnn._watchers import check_watchers
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from fastnn._engine.training_data import TrainingData
     from fastnn._trainer import Trainer
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn._custom import MissingFunction
 from fastnn._storage.write_file import FilePath, file_name, write_file
 from fastnn._version import __version__
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 # json is imported where it is used, because its import takes a quarter of the time of importing fastnn.
 _VERSION = 1
@@ -26,7 +28,7 @@ _READERS = {
     "ensemble": "fastnn.Ensemble.load",
 }
 # For each kind of parameters: one array per layer, or None for a layer without such parameters.
-Views = Mapping[str, Sequence[NDArray[Any] | None]]
+Views: TypeAlias = "Mapping[str, Sequence[NDArray[Any] | None]]"
 
 
 def named(views: Views, prefix: str = "") -> dict[str, NDArray[Any]]:

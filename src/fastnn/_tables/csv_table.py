@@ -6,15 +6,17 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from operator import methodcaller
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn._tables import cells as _cells
 from fastnn._tables.columns import Wanted, column_text, places, unused
 from fastnn._tables.records import Records, bare_lines
 from fastnn._tables.text_lines import blocks_of_lines
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _OTHER_DELIMITERS = {",": "','", ";": "';'", "\t": "tab"}
 

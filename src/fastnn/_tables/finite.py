@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn._tables.cells import refusal
 from fastnn._tables.columns import column_text
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 def check_finite(

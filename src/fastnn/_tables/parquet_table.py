@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn._tables.columns import Wanted, column_text, places, unused
 from fastnn._tables.finite import check_finite
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _BATCH = 1 << 19  # numbers
 

@@ -10,12 +10,14 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn._storage.write_file import write_file
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 class Writer(Protocol):

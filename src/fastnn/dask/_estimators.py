@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import dask.array as da
 import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
 
@@ -12,6 +11,9 @@ import fastnn.sklearn as _local
 from fastnn.dask._base import DaskMLP, constructor
 from fastnn.dask._survey import Facts
 from fastnn.sklearn._sums import Sums
+
+if TYPE_CHECKING:
+    import dask.array as da
 
 _PARAMETERS = """
     All parameters of `fastnn.sklearn.{name}` have the same meaning, except that those below are refused. There are three

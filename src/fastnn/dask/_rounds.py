@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from distributed import Client, Future
 from sklearn.exceptions import ConvergenceWarning
 
 from fastnn._native import restore_parameters
@@ -22,6 +21,9 @@ from fastnn.sklearn._epochs import EpochWatcher, Validation
 from fastnn.sklearn._shares import Blueprint, Part, State
 from fastnn.sklearn._sums import Sums, added, sums
 from fastnn.sklearn._warnings import warn
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
 
 # ---- Tasks: pure functions, so that Dask may run them again elsewhere ----
 

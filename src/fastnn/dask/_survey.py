@@ -5,14 +5,16 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.base import is_classifier
 from sklearn.utils.multiclass import unique_labels
 
 from fastnn.sklearn._classes import Classes
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _MULTILABEL = "multilabel-indicator"
 

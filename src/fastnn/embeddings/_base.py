@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-import numpy as np
-from numpy.typing import NDArray
-
-from fastnn._checks.options import Options
+from fastnn._checks.option_classes import Options, option_class
 from fastnn._checks.scalars import integer
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
-@dataclass(frozen=True, eq=False, repr=False)
+
+@option_class
 class Embedding(Options):
     """The base class of the embeddings, which holds the columns.
 

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from fastnn._checks.options import explained_fields
+from fastnn._checks.option_classes import option_class
 from fastnn._checks.scalars import integer, real, shown
 from fastnn.embeddings._base import Embedding, check_one_per_column, checked_columns
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 MAX_BINS = 4096
 
 
-@explained_fields
-@dataclass(frozen=True, eq=False, repr=False)
+@option_class
 class PiecewiseLinear(Embedding):
     """Piecewise linear encoding of numeric columns: one output per bin, which rises from 0 to 1 within the bin.
 

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any, ClassVar
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from fastnn._checks.limits import MAX_UNITS
-from fastnn._checks.options import explained_fields
+from fastnn._checks.option_classes import option_class
 from fastnn._checks.scalars import integer
 from fastnn.embeddings._base import Embedding, check_one_per_column
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 MAX_CATEGORIES = 2**24  # float32 tells that many codes apart
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@option_class
 class _Coded(Embedding):
     """The fields that embeddings of categories share."""
 
@@ -42,8 +42,7 @@ class _Coded(Embedding):
         return numbers if isinstance(numbers, tuple) else (numbers,) * len(self.columns)
 
 
-@explained_fields
-@dataclass(frozen=True, eq=False, repr=False)
+@option_class
 class OneHot(_Coded):
     """One output per category: 1 for the category of a row, and 0 for all others.
 
@@ -77,8 +76,7 @@ class OneHot(_Coded):
         return self.categories
 
 
-@explained_fields
-@dataclass(frozen=True, eq=False, repr=False)
+@option_class
 class Categorical(_Coded):
     """Trained vectors of categories: a row of a table for each.
 

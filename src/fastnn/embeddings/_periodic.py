@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fastnn._checks.options import explained_fields
+from fastnn._checks.option_classes import option_class
 from fastnn._checks.scalars import integer, real
 from fastnn.embeddings._base import Embedding
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 MAX_WIDTH, MAX_FREQUENCIES = 256, 4096
 """The limits of the outputs and the frequencies per column; kernels/api.h has the first one."""
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@option_class
 class _Periodic(Embedding):
     """The fields that periodic embeddings share. Row j of the parameters is that of column number j of the embedding."""
 
@@ -88,8 +89,7 @@ class _Periodic(Embedding):
         return result
 
 
-@explained_fields
-@dataclass(frozen=True, eq=False, repr=False)
+@option_class
 class PBLD(_Periodic):
     """Periodic embedding of numeric columns with phases: cosines, a linear map of these, and the column itself.
 
@@ -133,8 +133,7 @@ class PBLD(_Periodic):
     _n_kept: ClassVar[int] = 1
 
 
-@explained_fields
-@dataclass(frozen=True, eq=False, repr=False)
+@option_class
 class PLR(_Periodic):
     """Periodic embedding of numeric columns: cosines and sines, a linear map of these, and a ReLU.
 

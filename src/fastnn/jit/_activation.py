@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import FunctionType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from fastnn import _custom
 from fastnn._custom import CustomActivation
@@ -16,6 +15,9 @@ from fastnn.jit._check import check_derivative
 from fastnn.jit._compile import activation_block, python_function
 from fastnn.jit._function import JitFunction, bounds
 from fastnn.reference.arrays import elementwise
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 
 def activation(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from fastnn._model import MLP
 from fastnn._native import handle_of, handle_with_loss
 from fastnn._trainer import Trainer
 from fastnn.losses import Loss
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
 
 
 class NumbaModel:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from types import FunctionType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _custom
 from fastnn._checks.floats import as_float, float_type
@@ -19,6 +18,9 @@ from fastnn.jit._function import JitFunction, bounds
 from fastnn.jit._row_loss import JitRowLoss, checked_sizes
 from fastnn.losses import CustomLoss
 from fastnn.losses._options import checked_missing, weights_of_outputs
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
 
 
 def loss(

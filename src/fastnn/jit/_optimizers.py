@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numba import types
 from numba.extending import overload, register_jitable
-from numpy.typing import NDArray
 
 from fastnn import ops
 from fastnn._engine import core as _core
@@ -23,6 +22,9 @@ from fastnn.jit._kernels import bare, is_aligned, is_readable
 from fastnn.ops._signatures import same_parameters
 from fastnn.optimizers import OPTIMIZERS, SGD
 from fastnn.reference.optimizers import STATES
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 def optimizer_state(name: str, params: Sequence[NDArray[Any]]) -> tuple[Any, ...]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from types import FunctionType
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from fastnn._checks.floats import as_float, float_type
 from fastnn._checks.scalars import integer
@@ -15,6 +14,9 @@ from fastnn.jit._check import check_row_gradient
 from fastnn.jit._function import JitFunction
 from fastnn.jit._row_compile import RowBlock, row_loss_block
 from fastnn.losses import CustomLoss
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
 
 # The outputs of a row with which a function is tried, if it takes any number; and those of other rows for its gradient.
 _OUTPUTS, _OTHER_OUTPUTS = 3, (2, 5)

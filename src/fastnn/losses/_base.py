@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from dataclasses import field
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from numpy.typing import ArrayLike, DTypeLike
-
-from fastnn._checks.options import Options
+from fastnn._checks.option_classes import Options, option_class
 from fastnn.losses._options import TargetOptions, checked_missing, weights_of_outputs
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, DTypeLike
 
-@dataclass(frozen=True, eq=False, repr=False)
+
+@option_class
 class Loss(Options):
     """The base class of the losses, with the options that all of them have.
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
-from fastnn._checks.options import explained_fields
+from fastnn._checks.option_classes import option_class
 from fastnn._checks.scalars import real
 from fastnn.losses._base import Loss
 
 
-@explained_fields
-@dataclass(frozen=True, eq=False, repr=False)
+@option_class
 class MSE(Loss):
     """The mean squared error: (p - y)**2.
 
@@ -24,8 +22,7 @@ class MSE(Loss):
     name: ClassVar[str] = "mse"
 
 
-@explained_fields
-@dataclass(frozen=True, eq=False, repr=False)
+@option_class
 class MAE(Loss):
     """The mean absolute error: abs(p - y), with gradient 0 where p = y.
 
@@ -38,8 +35,7 @@ class MAE(Loss):
     name: ClassVar[str] = "mae"
 
 
-@explained_fields
-@dataclass(frozen=True, eq=False, repr=False)
+@option_class
 class Huber(Loss):
     """The Huber loss: squared for small errors and linear for large ones, so that outliers count less.
 
@@ -79,8 +75,7 @@ class Huber(Loss):
         return self.delta
 
 
-@explained_fields
-@dataclass(frozen=True, eq=False, repr=False)
+@option_class
 class Quantile(Loss):
     """The pinball loss, which is smallest if p is the `q`-quantile of y.
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from fastnn._checks.options import explained_fields
+from fastnn._checks.option_classes import option_class
 from fastnn._checks.scalars import integer, real
 from fastnn.losses._base import Loss
 from fastnn.losses._registry import resolve_one
@@ -24,8 +23,7 @@ class Head(NamedTuple):
     loss: Loss
 
 
-@explained_fields
-@dataclass(frozen=True, eq=False, repr=False)
+@option_class
 class Heads(Loss):
     """A weighted sum of losses of different columns of the outputs, such as regression and classification.
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import ClassVar
 
-from fastnn._checks.options import explained_fields
+from fastnn._checks.option_classes import option_class
 from fastnn._checks.scalars import real
 from fastnn.losses._base import Loss
 from fastnn.losses._options import TargetOptions, weights_of_positives
 
 
-@explained_fields
-@dataclass(frozen=True, eq=False, repr=False)
+@option_class
 class Poisson(Loss):
     """The negative log-likelihood of counts, given the logarithm of their rate: exp(z) - y * z.
 
@@ -30,8 +29,7 @@ class Poisson(Loss):
     domain: ClassVar[tuple[float, float]] = (0, math.inf)
 
 
-@explained_fields
-@dataclass(frozen=True, eq=False, repr=False)
+@option_class
 class BinaryCrossEntropy(Loss):
     """The negative log-likelihood of independent yes-or-no targets, given logits.
 
@@ -92,8 +90,7 @@ class BinaryCrossEntropy(Loss):
         return super().target_options._replace(label_smoothing=self.label_smoothing, pos_weight=self.pos_weight)
 
 
-@explained_fields
-@dataclass(frozen=True, eq=False, repr=False)
+@option_class
 class CrossEntropy(Loss):
     """The negative log-likelihood of one class per row, given logits. It is a mean over rows.
 

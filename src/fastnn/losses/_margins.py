@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
-from fastnn._checks.options import explained_fields
+from fastnn._checks.option_classes import option_class
 from fastnn._checks.scalars import real
 from fastnn.losses._base import Loss
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@option_class
 class _Margin(Loss):
     domain: ClassVar[tuple[float, float]] = (-1, 1)
     only_ends_of_domain: ClassVar[bool] = True
@@ -27,8 +26,7 @@ class _Margin(Loss):
         return self.margin
 
 
-@explained_fields
-@dataclass(frozen=True, eq=False, repr=False)
+@option_class
 class Hinge(_Margin):
     """The hinge loss of support vector machines: max(0, margin - y * p), for targets y of -1 and 1.
 
@@ -57,8 +55,7 @@ class Hinge(_Margin):
     name: ClassVar[str] = "hinge"
 
 
-@explained_fields
-@dataclass(frozen=True, eq=False, repr=False)
+@option_class
 class SquaredHinge(_Margin):
     """The squared hinge loss: max(0, margin - y * p)**2, for targets y of -1 and 1.
 

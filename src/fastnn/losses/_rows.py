@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
-from fastnn._checks.options import explained_fields
+from fastnn._checks.option_classes import option_class
 from fastnn._checks.scalars import flag, real
 from fastnn.losses._base import Loss
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
 
-@explained_fields
-@dataclass(frozen=True, eq=False, repr=False)
+
+@option_class
 class GaussianNLL(Loss):
     """The negative log-likelihood of normal distributions: the network predicts a mean and a log-variance per target.
 
@@ -75,8 +75,7 @@ class GaussianNLL(Loss):
         return array[..., :k], np.exp(bounded / 2)
 
 
-@explained_fields
-@dataclass(frozen=True, eq=False, repr=False)
+@option_class
 class MultiQuantile(Loss):
     """The mean of the pinball losses of several quantiles: the network predicts all of them for each target.
 
@@ -151,8 +150,7 @@ class MultiQuantile(Loss):
         return parts
 
 
-@explained_fields
-@dataclass(frozen=True, eq=False, repr=False)
+@option_class
 class KLDivergence(Loss):
     """The Kullback-Leibler divergence of predicted probabilities from target probabilities. It is a mean over rows.
 
@@ -184,8 +182,7 @@ class KLDivergence(Loss):
         return tuple(math.log(weight) if weight else 0.0 for weight in self.output_weights or ())
 
 
-@explained_fields
-@dataclass(frozen=True, eq=False, repr=False)
+@option_class
 class Cosine(Loss):
     """One minus the cosine of the angle between the targets and the predictions of a row. It is a mean over rows.
 

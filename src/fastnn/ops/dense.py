@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from fastnn._checks.floats import Array, check_shape
 from fastnn._checks.scalars import thread_count
@@ -14,6 +13,9 @@ from fastnn._engine import core as _core
 from fastnn.ops._arrays import check_out, deliver, fits_kernels, float_types, real_array
 from fastnn.ops._dispatch import array_function, dispatched, overriding
 from fastnn.reference.activations import ACTIVATIONS
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["linear", "linear_grad"]
 __dir__ = __all__.copy

@@ -9,10 +9,9 @@ import inspect
 from collections.abc import Callable, Sequence
 from functools import lru_cache, update_wrapper
 from itertools import chain
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from fastnn import reference
 from fastnn._checks.floats import Array
@@ -26,6 +25,9 @@ from fastnn.ops._dispatch import array_list_function
 from fastnn.ops._signatures import same_parameters
 from fastnn.optimizers import OPTIMIZERS, SGD
 from fastnn.reference.optimizers import STATES
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["adagrad", "adam", "adamw", "lion", "momentum", "nadam", "rmsprop", "sgd"]
 __dir__ = __all__.copy

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import operator
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from fastnn._checks.floats import Array
 from fastnn._engine import core as _core
 from fastnn.ops._arrays import check_out, deliver, float_types, real_array
 from fastnn.ops._dispatch import array_function
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 __all__ = ["log_softmax", "softmax"]
 __dir__ = __all__.copy

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from fastnn._checks.floats import Array, as_float
 from fastnn._checks.predictions import one_hot
@@ -18,6 +17,9 @@ from fastnn.reference.embeddings import Embedded
 from fastnn.reference.normalization import NORMALIZATIONS, Normalization, normalized
 from fastnn.reference.parametric import PARAMETRIC, with_alphas
 from fastnn.reference.residual import Connections
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
     *("Activations", "Arrays", "Normalizations", "UnitParameters"),

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from numpy.typing import ArrayLike
 
 from fastnn._checks.floats import Array, check_shape, float_type
 from fastnn._checks.scalars import integer
 from fastnn.reference.activations import ACTIVATIONS, Activation, named
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 __all__ = ["linear", "linear_grad"]
 __dir__ = __all__.copy

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from fastnn._checks.floats import Array, as_float
 from fastnn._checks.scalars import real
@@ -28,6 +27,9 @@ from fastnn.reference.loss_functions import function_of, packed
 from fastnn.reference.network import Masks, Pass, Slopes, embedded_inputs, forward_pass, from_outputs
 from fastnn.reference.residual import Connections
 from fastnn.reference.target_options import for_columns, weighted_targets
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 __all__ = ["input_gradient", "jacobian", "loss_and_gradient", "vjp"]
 __dir__ = __all__.copy

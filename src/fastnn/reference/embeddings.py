@@ -7,13 +7,15 @@ parameters, or None. Outputs are (n, outputs): those of one column after the oth
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn._checks.floats import Array
 from fastnn.embeddings import Embedding, passed_columns
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = ["embed", "embed_grad"]
 __dir__ = __all__.copy

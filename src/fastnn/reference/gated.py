@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn.reference.arrays import Float64, elementwise
 from fastnn.reference.sigmoids import sigmoid, softplus
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = ["gelu", "gelu_grad", "mish", "mish_grad", "silu", "silu_grad"]
 __dir__ = __all__.copy

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
-
-from numpy.typing import ArrayLike
+from typing import TYPE_CHECKING, TypeAlias
 
 from fastnn._checks.floats import Array
 from fastnn.reference.activations import Activation
@@ -29,6 +27,9 @@ from fastnn.reference.inputs import scale_inputs, scale_inputs_grad
 from fastnn.reference.normalization import Normalized
 from fastnn.reference.parametric import Parametric, Prelu
 from fastnn.reference.residual import Connections, ResidualPass
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 __all__ = ["forward"]
 __dir__ = __all__.copy

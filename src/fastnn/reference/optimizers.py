@@ -9,16 +9,18 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from fastnn._checks.scalars import real
 from fastnn._checks.updates import Arrays, State, apart, check_state, checked_grads, checked_params
 from fastnn.optimizers import OPTIMIZERS, SGD, AdaGrad, Adam, AdamW, Lion, NAdam, Optimizer, RMSProp
 from fastnn.reference.docstrings import documented
 from fastnn.reference.updates import RULES, UPDATES, Constants, update
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 __all__ = ["UPDATES", "adagrad", "adam", "adamw", "lion", "momentum", "nadam", "rmsprop", "sgd"]
 __dir__ = __all__.copy

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from numpy.typing import ArrayLike
 
 from fastnn._checks.floats import Array
 from fastnn._checks.predictions import checked_classes, checked_pair
 from fastnn.reference.losses import LOSSES
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 __all__ = ["binary_cross_entropy", "cross_entropy", "mse_loss"]
 __dir__ = __all__.copy

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn.reference.arrays import along_axis
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = ["log_softmax", "softmax"]
 __dir__ = __all__.copy

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn._checks.floats import Array
 from fastnn.losses._options import TargetOptions
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = ["WeightedTargets", "for_columns", "weighted_targets"]
 __dir__ = __all__.copy

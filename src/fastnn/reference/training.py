@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike
 
 from fastnn._averaging import EMA, SWA, Averaging
 from fastnn._checks.floats import Array
@@ -37,6 +36,9 @@ from fastnn.reference.residual import Connections
 from fastnn.reference.target_options import weighted_targets
 from fastnn.reference.updates import RULES, Constants, is_hidden_matrix, orthogonal_update, update
 from fastnn.schedules import rates
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, DTypeLike
 
 __all__ = ["train"]
 __dir__ = __all__.copy

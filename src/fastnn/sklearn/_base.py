@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
@@ -18,6 +17,9 @@ from fastnn.sklearn._overrides import check_overrides
 from fastnn.sklearn._parameters import is_lbfgs
 from fastnn.sklearn._stored import StoredEstimator
 from fastnn.sklearn._to_sklearn import to_sklearn
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
 
 
 def solver_has_epochs(estimator: Any) -> bool:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, issparse
 from sklearn.utils.multiclass import type_of_target, unique_labels
 
 from fastnn.sklearn._data import checked_pair
 from fastnn.sklearn._parameters import Rule
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 # With at most this number of rows, scikit-learn does not warn if there are more than half as many classes as rows.
 _FEW_ROWS = 20

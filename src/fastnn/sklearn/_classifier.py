@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassifierMixin
 from sklearn.utils import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
@@ -19,6 +18,9 @@ from fastnn.sklearn._classes import CLASS_WEIGHT, WithClasses
 from fastnn.sklearn._data import checked_weight
 from fastnn.sklearn._scorers import overrides
 from fastnn.sklearn._warnings import log
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
 
 
 class MLPClassifier(ClassifierMixin, WithClasses, BaseMLP):  # type: ignore[misc]

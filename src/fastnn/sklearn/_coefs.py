@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn._model import MLP
 from fastnn._native import copied_parameters, network_of
 from fastnn.sklearn._fitted import network_with
 from fastnn.sklearn._members import refuse
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 NAMES = ("coefs_", "intercepts_")
 

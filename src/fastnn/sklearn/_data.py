@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.exceptions import DataConversionWarning
 from sklearn.utils import column_or_1d
 from sklearn.utils.validation import check_array, validate_data
@@ -16,6 +15,9 @@ from fastnn._config import get_num_threads
 from fastnn._engine import arrays as _arrays
 from fastnn._engine import core as _core
 from fastnn.sklearn._warnings import warn
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 # If the ratio of the sum of weights to the sum of their magnitudes is smaller, the sum is only a rounding error. The kernels
 # have the same bound.

@@ -6,10 +6,9 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn import optimizers
 from fastnn._checks.scalars import flag, real
@@ -27,6 +26,9 @@ from fastnn.losses import Loss, resolve
 from fastnn.optimizers import Optimizer
 from fastnn.schedules import InverseScaling
 from fastnn.sklearn._parameters import ACTIVATIONS, LOSSES
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 # scikit-learn's names of output activations.
 OUTPUT_ACTIVATIONS = {"identity": "identity", "exp": "exp", "logistic": "sigmoid", "softmax": "softmax"}

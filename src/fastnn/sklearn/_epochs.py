@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn._history import History
 from fastnn._native import evaluated_network
 from fastnn.sklearn._definitions import EstimatorTrainer
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _MIN_RATE = 1e-6  # at which an adaptive learning rate stops
 _RATE_DIVISOR = 5.0

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn._engine import core as _core
 from fastnn._model import MLP
@@ -14,6 +13,9 @@ from fastnn._native import generator_of, network_of
 from fastnn._views import carry_over
 from fastnn.sklearn._data import native_rows
 from fastnn.sklearn._members import NETWORK_OPTIONS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."

@@ -8,7 +8,6 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
@@ -32,6 +31,8 @@ from fastnn.sklearn._overrides import check_overrides
 from fastnn.sklearn._stochastic import BatchFit
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from fastnn.sklearn._lbfgs import SearchFit
 
 

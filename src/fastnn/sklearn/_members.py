@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from numbers import Integral
-from typing import Any, Never
+from typing import TYPE_CHECKING, Any, Never
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 
 from fastnn._watchers import progress_bar
 from fastnn.sklearn._checked import Checked
 from fastnn.sklearn._data import thread_count
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 # Parameters of the ensemble that its members do not follow.
 NETWORK_OPTIONS = (

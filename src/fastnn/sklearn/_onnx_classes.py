@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn._exports.onnx_graph import Graph
 from fastnn._exports.onnx_package import TensorProto
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 def is_text(classes: NDArray[Any]) -> bool:

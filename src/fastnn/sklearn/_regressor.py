@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin
 
 from fastnn._engine import arrays as _arrays
@@ -17,6 +16,9 @@ from fastnn.sklearn._base import BaseMLP
 from fastnn.sklearn._data import checked_pair, checked_weight, is_plain_vector
 from fastnn.sklearn._definitions import regression_loss
 from fastnn.sklearn._scorers import determination, overrides
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
 
 
 class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]

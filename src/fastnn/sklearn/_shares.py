@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn._errors import DivergedError
 from fastnn._model import MLP
@@ -18,6 +17,9 @@ from fastnn._native import moments_of, network_of, set_updates
 from fastnn.sklearn import _by_hand, _fitted
 from fastnn.sklearn._data import Rows, batch_size, native_rows, thread_count
 from fastnn.sklearn._definitions import EstimatorTrainer
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)

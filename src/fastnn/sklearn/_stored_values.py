@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from numbers import Integral, Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn import _custom, schedules
 from fastnn._averaging import Averaging
@@ -19,6 +18,9 @@ from fastnn._storage.describe import described, layer_settings_of, loss_of, opti
 from fastnn.losses import CustomLoss, Loss
 from fastnn.optimizers import Optimizer
 from fastnn.sklearn._classes import Classes
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _OBJECTS = (Loss, CustomLoss, Optimizer, Averaging, *(getattr(schedules, name) for name in schedules.__all__))
 # The types of the elements of arrays.

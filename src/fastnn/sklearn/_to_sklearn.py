@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from sklearn import config_context
 from sklearn.base import is_classifier
@@ -17,6 +16,9 @@ from fastnn.sklearn._by_hand import hidden_activations
 from fastnn.sklearn._definitions import activation_of, regression_loss
 from fastnn.sklearn._originals import ORIGINALS, carried, fitted_attributes
 from fastnn.sklearn._parameters import LEARNING_RATES, LOSSES, ORIGINAL_SOLVERS, layer_sizes
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 # Maps fastnn's names of activations to scikit-learn's.
 _ACTIVATIONS = {"identity": "identity", "sigmoid": "logistic", "tanh": "tanh", "relu": "relu"}

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from numpy.typing import NDArray
-
 from fastnn import reference
 from fastnn._engine.portable._rows import Array
 from fastnn.reference.averages import ema_share
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from fastnn._engine.run_settings import NativeAveraging
 
 

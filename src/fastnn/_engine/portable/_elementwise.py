@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import DTypeLike
 
 from fastnn import reference
 from fastnn._engine.portable._optimizers import Optimizer
 from fastnn._engine.portable._rows import Array
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
 
 _ALIGNMENT = 64  # bytes
 

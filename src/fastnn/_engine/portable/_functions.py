@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn import reference
 from fastnn._engine.portable._rows import Array
 from fastnn.reference import elementary, gated, rectifiers, sigmoids
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 FUNCTIONS = (*elementary.__all__, *gated.__all__, *rectifiers.__all__, *sigmoids.__all__)
 PREDICTION_LOSSES = ("mse_loss", "binary_cross_entropy", "cross_entropy")

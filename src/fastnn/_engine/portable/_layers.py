@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import DTypeLike
 
 from fastnn import reference
 from fastnn._engine.portable._compile import formula, pointer, runnable
@@ -20,6 +19,9 @@ from fastnn.reference.inputs import scale_inputs, scale_inputs_grad
 from fastnn.reference.normalization import NORMALIZATIONS as _NORMALIZATIONS
 from fastnn.reference.normalization import Normalization
 from fastnn.reference.parametric import PARAMETRIC, alphas_grad, parametric, parametric_grad, prelu, prelu_grad, slopes_grad
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
 
 LAYER_ACTIVATIONS = (*reference.ACTIVATIONS, *PARAMETRIC)  # the activations of networks
 NORMALIZATIONS = tuple(_NORMALIZATIONS)

@@ -9,10 +9,9 @@ weights and biases make their steps in Python.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
 
 from fastnn._engine.portable._compile import is_vectorized, runnable
 from fastnn._engine.portable._layers import dense_gradients, input_gradients, pointers, sums
@@ -24,6 +23,9 @@ from fastnn._engine.portable._pointers import call, call_for_number
 from fastnn._engine.portable._rows import Array
 from fastnn._engine.portable._state import ROW, Account, State, can_count, count, take_snapshot
 from fastnn.reference.activations import Activation, named
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike, NDArray
 
 # In larger batches, the calls in Python hardly count. A unit counts as several if NumPy has vector instructions for its
 # activation, because its value takes so much longer here.

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
 
 from fastnn._engine.losses import NativeHead, NativeLoss
 from fastnn._engine.portable._compile import formula, pointer, runnable
@@ -14,6 +13,9 @@ from fastnn._engine.portable._rows import Array
 from fastnn.reference.loss_functions import Part, of_custom, of_heads, packed
 from fastnn.reference.losses import LOSSES, LossFunction, function_named
 from fastnn.reference.target_options import WeightedTargets, for_columns, weighted_targets
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike, NDArray
 
 # The reciprocal of a smaller sum of weights would overflow. The mean is 0 in that case.
 _MIN_WEIGHT = 1e-290

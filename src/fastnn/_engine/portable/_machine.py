@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import DTypeLike
 
 from fastnn._checks.limits import MAX_THREADS
 from fastnn._engine.portable._elementwise import _check_alike
 from fastnn._engine.portable._rows import Array
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
 
 _CHAINS = 4096  # elements per call of a multiplication and an addition
 

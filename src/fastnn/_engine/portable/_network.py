@@ -8,7 +8,6 @@ from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
 
 from fastnn import reference
 from fastnn._checks.limits import MAX_LAYERS
@@ -31,6 +30,8 @@ from fastnn.reference.dropout import layer_keys, layer_numbers
 from fastnn.reference.updates import is_hidden_matrix
 
 if TYPE_CHECKING:
+    from numpy.typing import DTypeLike, NDArray
+
     from fastnn._engine.losses import NativeLoss
 
 # The number of rows that pass through all layers, forward and back, before the next rows.

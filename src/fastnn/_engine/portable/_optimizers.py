@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import DTypeLike
 
 from fastnn._engine.portable._compile import formula, pointer, runnable
 from fastnn._engine.portable._rows import Array
 from fastnn._layer_settings import PENALIZED, Blocks, BlockSettings
 from fastnn.reference.gradients import add_penalty, norm_factor, penalty_gradient, sum_of_squares
 from fastnn.reference.updates import RULES, Coefficients, Constants, orthogonal_update
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
 
 OPTIMIZERS = tuple(RULES)
 OPTIMIZER_MOMENTS = {name: len(rule.moments) for name, rule in RULES.items()}  # numbers of arrays like the parameters

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn._engine.portable._losses import MeanLoss
 from fastnn._engine.portable._network import Network, weights_of_rows
 from fastnn._engine.portable._rows import Array, Chosen, SparseRows, check_rows, read_x, read_y, standing_in
 from fastnn.reference.dropout import layer_keys, layer_numbers
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 # The work of a piece, between two readings of the clock: operations, and the fixed cost of a batch. Together about 10 ms.
 _WORK = 100_000_000

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import DTypeLike
 
 from fastnn._engine.portable._layers import Gradients, Layer, Pass
 from fastnn._engine.portable._rows import Array
@@ -16,6 +15,9 @@ from fastnn.reference.arguments import checked_network
 from fastnn.reference.embeddings import embed
 from fastnn.reference.normalization import Normalization
 from fastnn.reference.parametric import PARAMETRIC
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
 
 _OF_ACTIVATIONS = tuple(dict.fromkeys(kind for kind, _ in PARAMETRIC.values()))  # the kinds of their own parameters
 

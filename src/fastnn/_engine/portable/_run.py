@@ -6,7 +6,6 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn._engine.portable._average import Average
 from fastnn._engine.portable._elementwise import first_not_finite
@@ -34,6 +33,8 @@ from fastnn._engine.step_rates import StepRates
 from fastnn._errors import WEIGHTLESS
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from fastnn._engine.run_settings import RunSettings
 
 # The number of epochs whose losses a run stores for the caller, who reads them between two slices.

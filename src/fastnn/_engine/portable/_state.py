@@ -6,12 +6,14 @@ Steps in Python and the compiled loop call the same functions.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn._engine.portable._rows import Array
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 EPOCH, FIRST_EPOCH, ROW, UPDATES, SNAPSHOT_UPDATES = range(5)
 LOSS_SUM, WEIGHT_SUM, BATCH_LOSS = range(3)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn._exports.c.functions import (
     ACTIVATIONS,
@@ -25,6 +24,9 @@ from fastnn._exports.c.literals import array
 from fastnn._exports.c.names import check_name
 from fastnn._exports.layers import Layer, Normalization, Residual, begins_at
 from fastnn._storage.write_file import FilePath, file_name, write_file
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _NARROW = 4  # up to this number of outputs, the kernels compute a last layer as dot products
 
