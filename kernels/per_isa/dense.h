@@ -4,6 +4,9 @@
 // threads and instruction sets divide rows and columns only, so none of them changes a bit.
 #pragma once
 
+#include <array>
+#include <utility>
+
 #include "product.h"
 
 namespace {
@@ -36,6 +39,11 @@ __attribute__((noinline)) void tile(const Product<T> &p, int64_t row, int64_t co
 
     Vec<T> sum[ROWS][COLUMNS];
     start_sums<T, ROWS, COLUMNS, START>(p, row, column, sum);
+    if constexpr (FINISH == Finish::descend && COLUMNS == 2)  // C comes while the sums are computed
+#pragma GCC unroll 16
+        for (int i = 0; i < ROWS; i++)
+#pragma GCC unroll 4
+            for (int j = 0; j < COLUMNS; j++) __builtin_prefetch(c + i * p.c_row + j * lanes<T>, 1);
 #pragma GCC unroll 2
     for (int64_t k = 0; k < p.depth; k++) {
         if constexpr (AHEAD) {
@@ -66,14 +74,34 @@ __attribute__((noinline)) void tile(const Product<T> &p, int64_t row, int64_t co
         }
 }
 
-// Computes the tiles of one panel: as many tiles of ROWS rows as fit, then lower ones. Eight rows are 4 + 4, which is faster than
-// 6 + 2.
+// Computes the tiles of a panel of one vector, of four, or of copied elements: as many tiles of ROWS rows as fit, then lower ones.
+// Eight rows are 4 + 4, which is faster than 6 + 2.
 template <class T, int COLUMNS, int ROWS, Start START, Finish FINISH>
 FASTNN_INLINE void panel(const Product<T> &p, Range rows, int64_t column) {
     int64_t i = rows.begin;
     for (; rows.end - i >= ROWS && !(ROWS == 6 && rows.end - i == 8); i += ROWS)
         tile<T, ROWS, COLUMNS, START, FINISH>(p, i, column);
     if constexpr (ROWS > 1) panel<T, COLUMNS, (ROWS == 6 ? 4 : ROWS / 2), START, FINISH>(p, {i, rows.end}, column);
+}
+
+template <class T> using Tile = void (*)(const Product<T> &p, int64_t row, int64_t column);
+template <class T, Start START, Finish FINISH, int... N>
+constexpr std::array<Tile<T>, sizeof...(N)> tiles_by_height(std::integer_sequence<int, N...>) {
+    return {tile<T, N + 1, 2, START, FINISH>...};
+}
+
+// Computes the tiles of panels of two vectors. They are as few as possible for each panel, since each reads the panel again, and
+// their heights differ by one at most.
+template <class T, Start START, Finish FINISH> void panels(const Product<T> &p, Range rows, Range columns) {
+    if (rows.size() == 0) return;
+    static constexpr auto tiles = tiles_by_height<T, START, FINISH>(std::make_integer_sequence<int, high_tile_rows>());
+    const int64_t n = (rows.size() + high_tile_rows - 1) / high_tile_rows, low = rows.size() / n, n_higher = rows.size() - n * low;
+    for (int64_t j = columns.begin; j < columns.end; j += 2 * lanes<T>)
+        for (int64_t q = 0, i = rows.begin; q < n; q++) {
+            const int64_t height = q < n_higher ? low + 1 : low;
+            tiles[size_t(height - 1)](p, i, j);
+            i += height;
+        }
 }
 
 // If C has few rows, B may be swept: the product reads a few rows of B at a time, from end to end, while panels read a few
@@ -159,7 +187,11 @@ template <class T, Start START, Finish FINISH> void multiply(const Product<T> &p
     // Few rows leave registers for wider panels, and need them: a single chain of fma per sum is bound by latency.
     if (rows.size() < 4)
         for (; columns.end - j > 3 * lanes<T>; j += 4 * lanes<T>) panel<T, 4, 2, START, FINISH>(p, rows, j);
-    for (; columns.end - j > lanes<T>; j += 2 * lanes<T>) panel<T, 2, tile_rows, START, FINISH>(p, rows, j);
+    if (columns.end - j > lanes<T>) {
+        const int64_t end = j + (columns.end - j + lanes<T> - 1) / (2 * lanes<T>)*(2 * lanes<T>);
+        panels<T, START, FINISH>(p, rows, {j, end});
+        j = end;
+    }
     if (j < columns.end) panel<T, 1, 2 * tile_rows, START, FINISH>(p, rows, j);
 }
 

@@ -58,6 +58,8 @@ FASTNN_DECLARE_TABLE(Products, products)
 namespace {
 
 // The maximal number of rows in a tile of two vectors: all sums stay in registers, of which there are 32 at 64 bytes, 16 below.
+constexpr int high_tile_rows = FASTNN_VECTOR_BYTES == 64 ? 14 : 6;
+// The same for panels of copied elements.
 constexpr int tile_rows = FASTNN_VECTOR_BYTES == 64 ? 8 : 6;
 
 // Ends the sum of an element like a product.
