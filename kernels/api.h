@@ -386,8 +386,9 @@ struct Training {
     double step_work;  // floating-point operations of a step
     double seconds;    // length of a time slice
 
-    int64_t epoch, row, step;     // the next batch
-    int64_t updates;              // of the optimizer, over all runs
+    char apart[64];            // each batch changes what follows, and all threads read what precedes: they never share a cache line
+    int64_t epoch, row, step;  // the next batch
+    int64_t updates;           // of the optimizer, over all runs
     double loss_sum, weight_sum;  // of the epoch in progress
     double *epoch_loss, *epoch_seconds;
     double batch_loss;         // of the last batch

@@ -256,20 +256,23 @@ template <class T> class TrainingLoop {
     const bool tiny_;
     TinyPass<T> tiny_pass_;
     const bool drops_ = !t_.gradient && has_dropout(t_.network);
-    const double operations_per_row_ = operations_per_row(t_.network, t_.x, t_.n_rows);
-    double work_ = 0;
-    uint64_t dropout_key_ = 0;
-    ThreadTuner tuner_;
-    bool slice_over_ = false;
-    bool pause_ = false;             // written before a batch's first meeting of the threads, read between that and its last
-    bool infinite_penalty_ = false;  // written after a batch's last meeting, read after the next one's first
-    Status status_ = Status::paused;
-    Clock::time_point slice_start_, clock_start_;
     const bool averages_ = t_.averaging.average;
-    AverageSchedule average_{t_.averaging};
     const double label_smoothing_ = t_.loss.label_smoothing;
     const bool smooths_ = label_smoothing_ != 0 && t_.optimizer.place_of(Scheduled::label_smoothing_factor) >= 0;
-    T share_ = 0;  // like pause_: of the parameters after the batch in their average
+    const double operations_per_row_ = operations_per_row(t_.network, t_.x, t_.n_rows);
+    bool pause_ = false;             // written before a batch's first meeting of the threads, read between that and its last
+    bool infinite_penalty_ = false;  // written after a batch's last meeting, read after the next one's first
+    T share_ = 0;                    // like pause_: of the parameters after the batch in their average
+    uint64_t dropout_key_ = 0;       // like pause_
+
+    // The first thread writes what follows in each batch: it shares no cache line with what all threads read.
+    char apart_[block_bytes] = {};
+    double work_ = 0;
+    ThreadTuner tuner_;
+    bool slice_over_ = false;
+    Status status_ = Status::paused;
+    Clock::time_point slice_start_, clock_start_;
+    AverageSchedule average_{t_.averaging};
 };
 
 }  // namespace
