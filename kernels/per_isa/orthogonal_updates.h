@@ -77,7 +77,7 @@ template <class T> class OrthogonalUpdates {
         for (int64_t i = own.begin; i < own.end; i++) {
             const T *g = gradient + i * block.row;
             T *m = momentum + i * block.row, *to = direction_ + i * row;
-            for_each_vector<T>(row, [=, this](int64_t j, auto access) {  // with the padding, which is zero
+            for_each_vector<T>(row, [this, g, m, to](int64_t j, auto access) {  // with the padding, which is zero
                 const Vec<T> gj = access.load(g + j);
                 const Vec<T> mj = fma(splat(momentum_), access.load(m + j), one_minus_momentum_ * gj);
                 access.store(m + j, mj);
