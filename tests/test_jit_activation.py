@@ -300,3 +300,9 @@ def test_without_numba():
     result = run_script(script, check=False)
     assert result.returncode == 1
     assert 'ImportError: fastnn.jit needs Numba: pip install "fastnn-cpu[jit]"' in result.stderr
+
+
+def test_without_the_compiler_the_error_says_so(monkeypatch):
+    monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
+    with pytest.raises(RuntimeError, match=r"^fastnn.jit: expected Numba's compiler, got NUMBA_DISABLE_JIT"):
+        jit.activation(derivative=lambda z: 2.0 * z, uses="input")(lambda z: z * z)

@@ -253,3 +253,9 @@ def test_wrong_connections_of_the_reference_are_named():
     ):
         with pytest.raises(ValueError, match="residual"):
             reference.forward(W, b, ["relu", "relu", "identity"], np.ones((1, 2)), residual=residual)
+
+
+def test_the_place_of_no_connections_is_forgotten():
+    model, other = (MLP((4, 5, 2), residual_place=place, random_state=0) for place in ("before", "after"))
+    assert model.residual_place == "after"
+    model.blend(other, 0.5)

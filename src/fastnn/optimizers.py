@@ -321,9 +321,9 @@ class Muon(Optimizer):
     It updates the weights of the hidden layers behind the first: the matrices between hidden layers. With the mean of
     gradients m (zero at first), an update computes m = momentum * m + (1 - momentum) * g, u = momentum * m +
     (1 - momentum) * g, and w = w * (1 - learning_rate * weight_decay) - learning_rate * 0.2 * sqrt(max(n_in, n_out)) * o.
-    Here, o is u with singular values near 1: x = u / norm(u), and five times x = 3.4445 x - 4.7750 (x x') x +
+    Here, o is u with singular values near 1: x = u / max(norm(u), 1e-7), and five times x = 3.4445 x - 4.7750 (x x') x +
     2.0315 (x x')**2 x. The factor 0.2 * sqrt(max(n_in, n_out)) gives these updates the size of AdamW's, which updates all
-    other parameters with the same learning rate: biases, the first and the last layer, and parameters of other kinds.
+    other parameters with the same learning rate: biases, the first and the last layer, projections, and other kinds.
 
     The definition is that of PyTorch's Muon with ``adjust_lr_fn="match_rms_adamw"``, which computes o in bfloat16, while
     fastnn does in the dtype of the model. A network without two hidden layers is trained by AdamW. There is no function

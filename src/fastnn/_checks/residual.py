@@ -34,7 +34,7 @@ def residual_connections(residual: Any, place: Any, widths: Sequence[int]) -> tu
     n_weights = sum(n_from * n_to for _, n_from, n_to in projected(connections, widths))
     if n_weights > MAX_WEIGHTS:
         raise ValueError(f"residual: expected at most {MAX_WEIGHTS} weights of projections, got {n_weights}")
-    return connections, place
+    return connections, place if connections else "after"  # without connections, all places are the same model
 
 
 def projected(connections: Connections, widths: Sequence[int]) -> list[tuple[int, int, int]]:

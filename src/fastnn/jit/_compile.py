@@ -107,6 +107,8 @@ class Block(CFunc):
         key: str | None,
         sizes: tuple[int, ...],
     ) -> None:
+        if numba.config.DISABLE_JIT:
+            raise RuntimeError("fastnn.jit: expected Numba's compiler, got NUMBA_DISABLE_JIT, which turns it off")
         tag = key or ""
 
         def jit(function: FunctionType, **options: Any) -> Any:
