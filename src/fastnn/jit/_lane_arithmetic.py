@@ -64,6 +64,7 @@ for _function in (abs, math.fabs, np.abs, np.fabs):
     _register(_function, _intrinsic("llvm.fabs"), 1)
 for _function in (math.sqrt, np.sqrt):
     _register(_function, _intrinsic("llvm.sqrt"), 1)
+del _function  # NumPy's: it would count as a part of this module
 
 
 @overload(operator.pow, prefer_literal=True)
