@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import MISSING, Field, FrozenInstanceError, dataclass, field, fields
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar, dataclass_transform
 
 from fastnn._checks.options import too_many, unknown_option
@@ -29,7 +30,7 @@ class _SignatureOfClass:
         import inspect
 
         empty, parameters = inspect.Parameter.empty, []
-        for each in _in_order(cls):
+        for each in cls._in_order():
             kind = inspect.Parameter.KEYWORD_ONLY if each.kw_only else inspect.Parameter.POSITIONAL_OR_KEYWORD
             default = empty if each.default is MISSING else each.default
             parameters.append(inspect.Parameter(each.name, kind, default=default, annotation=each.type))
@@ -45,7 +46,7 @@ class Options:
     __signature__ = _SignatureOfClass()
 
     def __init__(self, *args: Any, **named: Any) -> None:
-        called, options = f"{type(self).__name__}()", _in_order(type(self))
+        called, options = f"{type(self).__name__}()", self._in_order()
         names = [each.name for each in options]
         positional = [each.name for each in options if not each.kw_only]
         _check_names(called, names, named, positional[: len(args)])
@@ -60,6 +61,12 @@ class Options:
 
     def __post_init__(self) -> None:
         """Check the options, at the end of the construction."""
+
+    @classmethod
+    @cache
+    def _in_order(cls) -> tuple[Field[Any], ...]:
+        """Return the options as the constructor takes them: those that must be named come last."""
+        return tuple(sorted(fields(cls), key=lambda each: bool(each.kw_only)))  # type: ignore[arg-type]
 
     def __setattr__(self, name: str, value: object) -> None:
         """Refuse to change an option."""
@@ -82,14 +89,9 @@ class Options:
 
     def __repr__(self) -> str:
         """Return the call that makes the object, without keyword-only options that have their default values."""
-        options = _in_order(type(self))
+        options = self._in_order()
         shown = [each.name for each in options if not (each.kw_only and getattr(self, each.name) == each.default)]
         return f"{type(self).__qualname__}({', '.join(f'{name}={getattr(self, name)!r}' for name in shown)})"
-
-
-def _in_order(cls: type[Options]) -> list[Field[Any]]:
-    """Return the options of a class as its constructor takes them: those that must be named come last."""
-    return sorted(fields(cls), key=lambda each: bool(each.kw_only))  # type: ignore[arg-type]
 
 
 def _check_names(called: str, names: list[str], named: Iterable[str], by_position: list[str]) -> None:
