@@ -99,7 +99,8 @@ struct Block {
 };
 
 // A dense layer. It has at most one block of parameters of each kind, the weights and biases first. Rows of outputs are padded
-// like rows of parameters. Those of a narrow layer have no padding, so that elementwise work is one flat loop.
+// like rows of parameters. Those of a narrow layer have no padding, so that elementwise work is one flat loop; with separate
+// outputs, only if these are as few as those of any other narrow layer.
 struct Layer {
     int64_t n_in, n_out;
     int64_t n_blocks;
@@ -108,7 +109,7 @@ struct Layer {
     int32_t activation;               // number in registry.h
     int32_t normalization = 0;        // number in registry.h; 0 for none. The last layer has none
     bool normalizes_outputs = false;  // the normalization is that of the activation's outputs, rather than of its inputs
-    bool narrow;                      // the weights are stored transposed: n_out rows of n_in
+    bool narrow;                      // the weights are stored transposed: n_columns() rows of n_in
     bool is_parametric = false;       // the activation f is z + a (f(z) - z), with a trained a for each unit
     bool scales_inputs = false;       // each of its inputs has a trained factor; of the first layer alone
     double dropout;                   // probability that an output is dropped in training
@@ -117,6 +118,12 @@ struct Layer {
     // A residual connection ends here: it begins behind as many layers, at the inputs if 0. -1 if none ends here.
     int64_t residual_from = -1;
     bool adds_to_inputs = false;  // its sum is that of the activation's inputs, rather than of its outputs; so in the last layer
+    // Of a shared ensemble: row i of a pass is that of member i % n_members.
+    int64_t n_members = 1;  // rows of scales, one per member
+    // Each member has n_out outputs of its own, by weights and biases of its own; of the last layer alone.
+    bool is_separate = false;
+
+    int64_t n_columns() const { return is_separate ? n_members * n_out : n_out; }  // of the weights as a matrix with n_in rows
 
     const Block &weights() const { return blocks[0]; }
     const Block &biases() const { return blocks[1]; }
@@ -132,6 +139,7 @@ struct Layer {
 };
 
 constexpr int64_t max_layers = 64;
+constexpr int64_t max_members = 512;  // of a shared ensemble: a chunk has a row of each
 constexpr int64_t max_embeddings = 64;
 constexpr int64_t max_wave_outputs = 256;  // of a periodic embedding for a column
 
@@ -167,7 +175,10 @@ struct Network {
     int64_t size;                       // elements of the parameter storage
     const InputStage *stage = nullptr;  // null if X's rows are the first layer's inputs
     const Layer &last() const { return layers[n_layers - 1]; }
-    int64_t n_in() const { return stage ? stage->n_in : layers[0].n_in; }  // columns of X
+    int64_t n_members() const { return layers[0].n_members; }               // 1, or those of a shared ensemble
+    int64_t passed_rows(int64_t rows) const { return rows * n_members(); }  // rows of a pass for some rows of X
+    int64_t rows_at_once() const { return chunk_rows / n_members(); }       // rows of X in a whole chunk
+    int64_t n_in() const { return stage ? stage->n_in : layers[0].n_in; }   // columns of X
     // Returns the number of units where a residual connection begins.
     int64_t n_from(int64_t from) const { return from ? layers[from - 1].n_out : layers[0].n_in; }
     bool has_residual() const {

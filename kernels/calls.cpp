@@ -140,6 +140,7 @@ uint64_t shape_of(const Training &t, Type type) {
     add(t.batch_size);
     add(t.optimizer.kind);
     add(t.network.stage ? t.network.stage->n_in : 0);
+    add(t.network.n_members());
     for (int64_t l = 0; l < t.network.n_layers; l++) {
         add(t.network.layers[l].n_in);
         add(t.network.layers[l].n_out);
@@ -287,7 +288,8 @@ bool jacobian_by_output(const Model &model, const Rows &x, int64_t n_rows, void 
 
 bool jacobian(const Model &model, const Rows &x, int64_t n_rows, void *jacobian, int n_threads) {
     if (n_rows == 0) return true;
-    if (model.network.has_residual()) return jacobian_by_output(model, x, n_rows, jacobian, n_threads);
+    if (model.network.has_residual() || model.network.n_members() > 1)
+        return jacobian_by_output(model, x, n_rows, jacobian, n_threads);
     const Kernels &k = kernels_of(model.type);
     const Jacobian call = {model.network, model.parameters, x, n_rows, jacobian, int(std::min<int64_t>(n_threads, n_rows))};
     const KeptWorkspace::Layout layout = {&k, n_rows, call.n_threads, 0, 0, true, false, false, false, false};

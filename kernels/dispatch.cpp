@@ -70,8 +70,8 @@ const InstructionSet *best() {
 }
 const InstructionSet *in_use = best();
 
-constexpr int64_t block_bytes = 64;    // rows of the storage are whole blocks
-constexpr int64_t narrow_outputs = 4;  // up to this number of outputs, the last layer is narrow
+constexpr int64_t block_bytes = 64;        // rows of the storage are whole blocks
+constexpr int64_t max_narrow_outputs = 4;  // up to this number of outputs, the last layer is narrow
 }  // namespace
 
 const InstructionSet *instruction_sets() { return built; }
@@ -121,13 +121,15 @@ int64_t lay_out(Layer *layers, int64_t n_layers, int64_t element_size, Embedding
     }
     for (int64_t l = 0; l < n_layers; l++) {
         Layer &layer = layers[l];
-        layer.narrow = l == n_layers - 1 && layer.n_out <= narrow_outputs;
-        layer.row = layer.narrow ? layer.n_out : padded_row(layer.n_out, element_size);
+        const bool has_few_outputs = l == n_layers - 1 && layer.n_out <= max_narrow_outputs;
+        layer.narrow = has_few_outputs || layer.is_separate;
+        layer.row = has_few_outputs ? layer.n_out : padded_row(layer.n_out, element_size);
         layer.n_blocks = 0;
-        const int64_t rows = layer.narrow ? layer.n_out : layer.n_in, columns = layer.narrow ? layer.n_in : layer.n_out;
+        const int64_t rows = layer.narrow ? layer.n_columns() : layer.n_in, columns = layer.narrow ? layer.n_in : layer.n_columns();
         size = add_block(layer, {BlockKind::weights, 0, rows, columns, padded_row(columns, element_size), 1, 1, 1}, size);
         const int64_t units_row = whole_blocks(layer.n_out, element_size);
-        size = add_block(layer, {BlockKind::biases, 0, 1, layer.n_out, units_row, 1, 0, 1}, size);
+        const int64_t biases_row = whole_blocks(layer.n_columns(), element_size);
+        size = add_block(layer, {BlockKind::biases, 0, 1, layer.n_columns(), biases_row, 1, 0, 1}, size);
         // Slopes have neither penalties nor decay, which would draw them towards ReLU's (He et al. 2015, section 2.1).
         if (instruction_set()->float64->activation_has(layer.activation, BlockKind::slopes))
             size = add_block(layer, {BlockKind::slopes, 0, 1, layer.n_out, units_row, 1, 0, 0}, size);
@@ -136,8 +138,10 @@ int64_t lay_out(Layer *layers, int64_t n_layers, int64_t element_size, Embedding
             if (instruction_set()->float64->normalization_has(layer.normalization, kind))
                 size = add_block(layer, {kind, 0, 1, layer.n_out, units_row, 1, 0, 0}, size);
         if (layer.is_parametric) size = add_block(layer, {BlockKind::alphas, 0, 1, layer.n_out, units_row, 1, 0, 0}, size);
+        const int64_t inputs_row =
+            layer.n_members > 1 ? padded_row(layer.n_in, element_size) : whole_blocks(layer.n_in, element_size);
         if (layer.scales_inputs)
-            size = add_block(layer, {BlockKind::scales, 0, 1, layer.n_in, whole_blocks(layer.n_in, element_size), 1, 0, 0}, size);
+            size = add_block(layer, {BlockKind::scales, 0, layer.n_members, layer.n_in, inputs_row, 1, 0, 0}, size);
         // Where the widths agree, a residual connection is the identity. Otherwise, its matrix is treated like weights.
         const int64_t from = layer.residual_from, n_from = from > 0 ? layers[from - 1].n_out : layers[0].n_in;
         if (from >= 0 && n_from != layer.n_out) {

@@ -39,7 +39,7 @@ def reference_of(model):
         for each, gains, shifts in zip(model._network.normalizations, copies["gains"], copies["shifts"], strict=True)
     ]
     options = {"slopes": copies["slopes"], "normalizations": normalizations, "alphas": copies["alphas"]}
-    if model.input_scale:
+    if model.input_scale or model.shared is not None:
         options["scales"] = copies["scales"][0]
     if model.embeddings:
         options["embeddings"] = list(zip(model.embeddings, copies["embedding_parameters"], strict=True))
@@ -114,8 +114,11 @@ def assert_like_the_reference(model, X, y, weight, *, rtol, atol, many_rows=20):
     wide = {"rtol": many_rows * rtol, "atol": many_rows * atol}
     expected = reference.forward(*lists, X, **options)
     for got, (_, wanted) in zip(model.hidden_activations(X), expected, strict=False):
-        np.testing.assert_allclose(got, wanted, **tolerance)
-    np.testing.assert_allclose(model.predict(X), expected[-1][1], **tolerance)
+        np.testing.assert_allclose(got.reshape(wanted.shape), wanted, **tolerance)
+    predicted = (
+        expected[-1][1] if model.shared is None else reference.mean_of_members(expected[-1][1], model.shared.n_members)
+    )
+    np.testing.assert_allclose(model.predict(X), predicted, **tolerance)
     value, *kinds = reference.loss_and_gradient(*lists, X, y, "mse", weight, **options)
     loss, gradients = model.gradient(X, y, "mse", weight)
     assert loss == pytest.approx(value, rel=rtol)
@@ -160,6 +163,7 @@ def assert_the_fallback_trains_alike(
     fallback = _portable.Network(
         *(mine.layer_sizes, mine.activations, mine.dropout, np.float64, mine.normalizations),
         *(mine.input_scale, mine.input_dropout, mine.parametric, mine.embeddings, mine.residual, mine.residual_place),
+        mine.n_members,
     )
     for array, view in zip(by_kind(fallback.parameters), by_kind(mine.parameters), strict=True):
         array[...] = view

@@ -22,6 +22,7 @@ template <class T> class ChangedInputs {
     ChangedInputs(const Layer &first, const T *parameters, int64_t row, const InputBuffers<T> &buffers)
         : layer_(first),
           scales_(first.scales_inputs ? parameters + first.block(BlockKind::scales)->offset : nullptr),
+          member_row_(first.n_members > 1 ? first.block(BlockKind::scales)->row : 0),
           row_(row),
           buffers_(buffers) {}
 
@@ -51,9 +52,9 @@ template <class T> class ChangedInputs {
         change(range, factors, x);
     }
 
-    // to[k] = from[k] * scale of feature k.
-    void scale_row(const T *from, T *to) const {
-        const T *scales = scales_;
+    // to[k] = from[k] * scale of feature k, for row i of the chunk.
+    void scale_row(int64_t i, const T *from, T *to) const {
+        const T *scales = member_row_ ? scales_ + i % layer_.n_members * member_row_ : scales_;
         for_each_vector<T>(layer_.n_in,
                            [=](int64_t k, auto access) { access.store(to + k, access.load(from + k) * access.load(scales + k)); });
     }
@@ -73,7 +74,7 @@ template <class T> class ChangedInputs {
             std::memcpy(buffers_.by_scale + first, delta + first, size_t(rows.size() * row_) * sizeof(T));
             finish_by_scale(rows);
         }
-        for (int64_t i = rows.begin; scales_ && i < rows.end; i++) scale_row(delta + i * row_, delta + i * row_);
+        for (int64_t i = rows.begin; scales_ && i < rows.end; i++) scale_row(i, delta + i * row_, delta + i * row_);
         drop(rows, factors, delta);
     }
 
@@ -101,7 +102,7 @@ template <class T> class ChangedInputs {
 
     void change(Range rows, const InputFactors<T> &factors, T *x) const {
         drop(rows, factors, dropped(x));
-        for (int64_t i = rows.begin; scales_ && i < rows.end; i++) scale_row(dropped(x) + i * row_, x + i * row_);
+        for (int64_t i = rows.begin; scales_ && i < rows.end; i++) scale_row(i, dropped(x) + i * row_, x + i * row_);
     }
 
     T sum_by_scale(const Entry<T> *first, const Entry<T> *end, const T *delta, const T *weights) const {
@@ -122,6 +123,7 @@ template <class T> class ChangedInputs {
 
     const Layer &layer_;
     const T *const scales_;
+    const int64_t member_row_;  // elements from one member's scales to the next; 0 without members
     const int64_t row_;
     const InputBuffers<T> &buffers_;
 };

@@ -13,7 +13,9 @@ template <class T> class GradientRun {
         : call_(call),
           pass_(call.network, call.parameters, call.loss, {call.x, call.y, call.sample_weight}, call.n_rows, call.n_threads,
                 {call.gradient != nullptr, call.input_gradient != nullptr}, arena),
-          inputs_(call.input_gradient ? arena.take<T>(std::min(call.n_rows, chunk_rows) * padded<T>(n_in())) : nullptr) {}
+          inputs_(call.input_gradient ? arena.take<T>(call.network.passed_rows(std::min(call.n_rows, call.network.rows_at_once())) *
+                                                      padded<T>(n_in()))
+                                      : nullptr) {}
 
     void run() {
         parallel(call_.n_threads, [](const Team &team, void *self) { static_cast<GradientRun *>(self)->run(team); }, this);
@@ -30,7 +32,9 @@ template <class T> class GradientRun {
         pass_.weigh(batch);
         const auto collect = [&](const ChunkGradients<T> &gradients, int64_t n_rows, int64_t first) {
             if (call_.gradient) accumulate(gradients, team, first > 0);
-            if (call_.input_gradient) copy_input_gradient(gradients, share(n_rows, row_group, team), first);
+            if (!call_.input_gradient) return;
+            if (call_.network.n_members() > 1) return add_input_gradients(gradients, n_rows, first, team);
+            copy_input_gradient(gradients, share(n_rows, row_group, team), first);
         };
         const Dropout dropout = {call_.dropout_key, 0, call_.dropout_factor};
         const double loss = pass_.run(memory, team, batch, dropout, [](const Entries<T> &) {}, collect);
@@ -53,6 +57,15 @@ template <class T> class GradientRun {
         for (int64_t i = rows.begin; i < rows.end; i++)
             std::memcpy(static_cast<T *>(call_.input_gradient) + (first + i) * n_in(), inputs_ + i * row,
                         size_t(n_in()) * sizeof(T));
+    }
+
+    // The gradient by a row of X is the sum of those by the members' copies of it.
+    void add_input_gradients(const ChunkGradients<T> &gradients, int64_t n_rows, int64_t first, const Team &team) const {
+        const int64_t row = padded<T>(n_in()), n_members = call_.network.n_members();
+        gradients.by_input(share(n_rows, row_group, team), inputs_, row);
+        team.wait();
+        add_members(n_members, share(n_rows / n_members, 1, team), inputs_, row, n_in(), T(1), first / n_members,
+                    static_cast<T *>(call_.input_gradient));
     }
 
     Gradient &call_;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "layer_loops.h"
+#include "members.h"
 
 namespace {
 
@@ -30,7 +31,8 @@ template <class T> class ChunkGradients {
         if (layers_->network().stage) return layers_->stage().by_input(rows, to, to_row);
         layers_->first_input_gradient(rows, to, to_row, packing_);
         if ((*layers_)[0].scales_inputs)
-            for (int64_t i = rows.begin; i < rows.end; i++) layers_->changed_inputs().scale_row(to + i * to_row, to + i * to_row);
+            for (int64_t i = rows.begin; i < rows.end; i++)
+                layers_->changed_inputs().scale_row(i, to + i * to_row, to + i * to_row);
     }
 
     // Calls use(k) for each feature k of the thread's that the chunk has, when the gradient of its row of weights stands in
@@ -48,7 +50,11 @@ template <class T> class ChunkGradients {
         const LayerBuffers<T> &buffers = layers_->buffers(part.layer);
         switch (part.block.kind) {
             case BlockKind::weights: return weight_gradient<START, FINISH>(part, to, learning_rate);
-            case BlockKind::biases: return unit_gradient<START, FINISH>(part.layer, buffers.delta, to, learning_rate);
+            case BlockKind::biases:
+                if ((*layers_)[part.layer].is_separate)
+                    return separate_bias_gradient<T, START, FINISH>((*layers_)[part.layer], buffers.delta, n_rows_, to,
+                                                                    learning_rate);
+                return unit_gradient<START, FINISH>(part.layer, buffers.delta, to, learning_rate);
             case BlockKind::slopes:
             case BlockKind::alphas: return unit_gradient<START, FINISH>(part.layer, buffers.by_slope, to, learning_rate);
             case BlockKind::gains:
@@ -57,6 +63,9 @@ template <class T> class ChunkGradients {
                 return unit_gradient<START, FINISH>(part.layer, buffers.normalization->by_shift, to, learning_rate);
             case BlockKind::projections: return projection_gradient<START, FINISH>(part, to, learning_rate);
             case BlockKind::scales:  // the sums of a sparse chunk stand in one row
+                if (part.block.rows > 1)
+                    return sum_columns_by_member<T, START, FINISH>((*layers_)[0], part, layers_->by_scale(), layers_->x_row(),
+                                                                   n_rows_, to, learning_rate);
                 return sum_columns<T, START, FINISH>(layers_->by_scale(), layers_->x_row(), input_.sparse ? 1 : n_rows_,
                                                      (*layers_)[0].n_in, to, learning_rate);
             case BlockKind::embedding_parameters:
@@ -70,6 +79,9 @@ template <class T> class ChunkGradients {
         const T *delta = layers_->buffers(l).delta;
         if (l == 0 && input_.sparse)
             sparse_weight_gradient<T, START, FINISH>(*entries_, layer, delta, part.rows, gradient, learning_rate);
+        else if (layer.is_separate)
+            separate_weight_gradient<T, START, FINISH>(layer, part, delta, layers_->input(l, input_), layers_->input_row(l, input_),
+                                                       n_rows_, gradient, learning_rate);
         else if (layer.narrow)
             multiply_narrow_gradient<T, START, FINISH>(part.rows, n_rows_, layer.n_in, layer.n_out, delta,
                                                        layers_->input(l, input_), layers_->input_row(l, input_), gradient,
@@ -94,11 +106,12 @@ template <class T> class ChunkGradients {
                                        part.rows, {0, layer.n_out}, packing_);
     }
 
-    // Each unit has one such parameter, whose gradient is the sum of the rows' contributions.
+    // Each unit has one such parameter, whose gradient is the sum of the rows' contributions. Rows of separate outputs may be padded.
     template <Start START, Finish FINISH>
     void unit_gradient(int64_t l, const T *contributions, T *gradient, T learning_rate) const {
         const Layer &layer = (*layers_)[l];
-        if (layer.narrow) sum_columns_narrow<T, START, FINISH>(contributions, n_rows_, layer.n_out, gradient, learning_rate);
+        if (layer.narrow && layer.row == layer.n_out)
+            sum_columns_narrow<T, START, FINISH>(contributions, n_rows_, layer.n_out, gradient, learning_rate);
         else sum_columns<T, START, FINISH>(contributions, layer.row, n_rows_, layer.n_out, gradient, learning_rate);
     }
 

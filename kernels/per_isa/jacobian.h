@@ -257,7 +257,7 @@ template <class T> class JacobianRun {
         group.for_each_line([&](int64_t line, int64_t i, int64_t d) {
             T *of_output = to + ((group.first + i) * n_out() + d) * n_in();
             std::memcpy(of_output, group.to + line * input_row(), size_t(n_in()) * sizeof(T));
-            if (network_.layers[0].scales_inputs) layers_.changed_inputs().scale_row(of_output, of_output);
+            if (network_.layers[0].scales_inputs) layers_.changed_inputs().scale_row(0, of_output, of_output);
         });
     }
 
@@ -265,7 +265,7 @@ template <class T> class JacobianRun {
     void pass_stage(const Group &group, T *to) const {
         const int64_t n = group.directions.size();
         for (int64_t line = 0; network_.layers[0].scales_inputs && line < group.n_lines(); line++)
-            layers_.changed_inputs().scale_row(group.to + line * input_row(), group.to + line * input_row());
+            layers_.changed_inputs().scale_row(0, group.to + line * input_row(), group.to + line * input_row());
         for (int64_t i = group.rows.begin; i < group.rows.end; i++)
             layers_.stage().pass_lines(i, n, group.to + (i - group.rows.begin) * n * input_row(), input_row(),
                                        to + ((group.first + i) * n_out() + group.directions.begin) * n_in(), n_in());

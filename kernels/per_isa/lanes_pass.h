@@ -42,7 +42,7 @@ template <class T> class LanePass {
         for (int64_t l = 0; l < t.network.n_layers; l++) {
             const Layer &layer = t.network.layers[l];
             const bool is_logits = l == t.network.n_layers - 1 && t.loss.from_logits;
-            if (layer.n_blocks > 2 || layer.input_dropout > 0 || layer.residual_from >= 0) return false;
+            if (layer.n_blocks > 2 || layer.is_separate || layer.input_dropout > 0 || layer.residual_from >= 0) return false;
             if (layer.n_in > lane_units || layer.n_out > lane_units) return false;
             if (layer.dropout > 0 || layer.custom || !(is_logits || all_activations<T>[layer.activation].elementwise)) return false;
         }

@@ -8,6 +8,7 @@
 #include "changed_inputs.h"
 #include "input_stage.h"
 #include "layer_normalization.h"
+#include "members.h"
 #include "packing.h"
 #include "padding.h"
 #include "parametric_activation.h"
@@ -128,6 +129,7 @@ template <class T> class Layers {
         T *out = buffers_[l].out;
         if (l == 0 && x.sparse)
             inputs<T>.multiply_sparse(*x.sparse, x.chunk, x.factors, rows, layer, weights(layer), bias(layer), out);
+        else if (layer.is_separate) multiply_separate(layer, rows, input(l, x), input_row(l, x), weights(layer), bias(layer), out);
         else if (layer.narrow)
             multiply_narrow(rows, layer.n_in, layer.n_out, input(l, x), input_row(l, x), weights(layer), layer.weights().row,
                             bias(layer), out);
@@ -261,6 +263,7 @@ template <class T> class Layers {
     void input_gradient(int64_t l, Range rows, Range inputs, T *to, int64_t to_row, T *packing, bool in_panels = false) const {
         const Layer &layer = network_.layers[l];
         Product<T> p = {layer.n_out, buffers_[l].delta, layer.row, 1, weights(layer), layer.weights().row, to, to_row};
+        if (layer.is_separate) return pass_back_separate(layer, p, rows, inputs);
         if (packs_weights<T>(layer)) {
             p.b_is_transposed = true;
             if (in_panels) p.b = panels(layer), p.b_panel_rows = layer.n_in;

@@ -24,6 +24,7 @@ template <class T> struct PassMemory {
     Scaled scaled;
     T *packing;
     double *head_ratios;               // of the batch in hand
+    int64_t *member_rows;              // of the chunk in hand, of a shared ensemble
     ChunkGradients<T> gradients = {};  // of the last chunk
 };
 
@@ -42,18 +43,21 @@ template <class T> class Pass {
           loss_(loss),
           data_(data),
           entries_(needs.weight_gradient && data.x.sparse() ? data.x.max_entries : 0, n_threads, arena),
-          layers_(network, parameters, data.x, chunk_size(rows), needs, &loss, arena),
-          loss_rows_(network, loss, data.y, chunk_size(rows), arena),
+          layers_(network, parameters, data.x, chunk_size(network.passed_rows(rows)), needs, &loss, arena),
+          loss_rows_(network, loss, data.y, chunk_size(network.passed_rows(rows)), arena),
           row_weights_(loss, data.y, network.last().n_out),
-          packing_(network, rows, needs.any(), n_threads, arena),
+          packing_(network, network.passed_rows(rows), needs.any(), n_threads, arena),
           strip_rows_(strip_rows<T>(network)),
-          head_ratios_(arena.take<double>(n_threads * loss.n_heads)) {}
+          head_ratios_(arena.take<double>(n_threads * loss.n_heads)),
+          most_rows_(network.passed_rows(network.rows_at_once())),
+          member_rows_(arena.take<int64_t>(network.n_members() > 1 ? n_threads * chunk_rows : 0)) {}
 
     const Layers<T> &layers() const { return layers_; }
 
     PassMemory<T> join(const Team &team) const {
         return {entries_.of_thread(team.index, own_features(team)), Scaled(), packing_.of_thread(team.index),
-                head_ratios_ + team.index * loss_.n_heads};
+                head_ratios_ + team.index * loss_.n_heads,
+                network_.n_members() > 1 ? member_rows_ + team.index * chunk_rows : nullptr};
     }
 
     // Sets a batch's weights, unless all are 1.
@@ -65,16 +69,19 @@ template <class T> class Pass {
 
     // Runs a batch forward, and back if gradients are needed, by all threads of a team together. All return its loss, which is 0
     // for a batch without weight. For each chunk, run calls prepare(entries) when the chunk's rows have been read, and
-    // collect(gradients, n_rows, first) when its deltas are computed; `first` is the place of its first row in the batch.
+    // collect(gradients, n_rows, first) when its deltas are computed; `first` is the place of its first row in the batch. Of a shared
+    // ensemble, the rows of a chunk are those of all members, and the loss is the mean of the members' losses.
     template <class Prepare, class Collect>
     double run(PassMemory<T> &memory, const Team &team, const Batch &batch, const Dropout &of_batch, Prepare prepare,
                Collect collect) const {
         double loss = 0;
-        const double factor = mean_factor(batch.weight, network_, loss_);
+        const int64_t n_members = network_.n_members(), n_rows = network_.passed_rows(batch.size);
+        const double factor = mean_factor(batch.weight, network_, loss_) / double(n_members);
         set_head_ratios(loss_, data_.y, data_.sample_weight, batch, memory.head_ratios);
-        for (int64_t first = 0; first < batch.size; first += chunk_rows) {
-            const int64_t left = batch.size - first;
-            const Batch chunk = batch.chunk(first, left < chunk_rows ? left : chunk_rows);
+        for (int64_t first = 0; first < n_rows; first += most_rows_) {
+            const int64_t left = n_rows - first, count = left < most_rows_ ? left : most_rows_;
+            const Batch chunk =
+                n_members == 1 ? batch.chunk(first, count) : repeat_rows(batch, n_members, first, count, memory.member_rows);
             const Range rows = share(chunk.size, row_group, team);
             const Dropout dropout = {of_batch.key, first, of_batch.factor};
             if (data_.x.sparse() && layers_.needs().weight_gradient) gather(memory.entries, chunk, dropout);
@@ -85,7 +92,7 @@ template <class T> class Pass {
             loss += loss_rows_.sum(chunk.size);
             memory.gradients = ChunkGradients<T>(layers_, memory.entries, input, chunk.size, memory.packing);
             collect(memory.gradients, chunk.size, first);
-            if (left > chunk_rows) team.wait();
+            if (left > most_rows_) team.wait();
         }
         return loss * loss_.value_factor;
     }
@@ -154,7 +161,9 @@ template <class T> class Pass {
     const RowWeights row_weights_;
     const Packing<T> packing_;  // memory of all threads
     const int64_t strip_rows_;
-    double *const head_ratios_;  // of all threads
+    double *const head_ratios_;   // of all threads
+    const int64_t most_rows_;     // of a chunk
+    int64_t *const member_rows_;  // of all threads; null unless the network is a shared ensemble
 };
 
 }  // namespace

@@ -19,7 +19,7 @@ inline double operations_per_row(const Network &network, const Rows &x, int64_t 
         const double n_in = sparse ? double(x.row_starts[n_rows]) / double(n_rows) : double(network.layers[l].n_in);
         sum += n_in * double(network.layers[l].n_out) * (l ? 6 : 4);
     }
-    return sum;
+    return sum * double(network.n_members());
 }
 
 // Counts an update in the average. is_last: of an epoch.

@@ -55,10 +55,13 @@ template <class T> class TrainingLoop {
         Needs needs = {true, false};
         needs.first_layer = rules_.first_layer;
         const int64_t steps_left = (t_.n_epochs - t_.epoch) * (t_.last_batch() / t_.batch_size + 1);
-        if (may_split_outputs() && steps_left >= steps_worth_copies) needs.rows_to_share = std::min(t_.batch_size, chunk_rows);
+        if (may_split_outputs() && steps_left >= steps_worth_copies) needs.rows_to_share = rows_in_chunk();
         needs.panels = panels_.parameters();
         return needs;
     }
+
+    // Rows of a pass in the first chunk of a batch.
+    int64_t rows_in_chunk() const { return t_.network.passed_rows(std::min(t_.batch_size, t_.network.rows_at_once())); }
 
     // Trains until the run, the slice or the region is over.
     void run_region() {
@@ -177,7 +180,7 @@ template <class T> class TrainingLoop {
     }
 
     // Whether the gradients stand in the updater's array when the pass is over.
-    bool is_in_chunks(const Batch &batch) const { return t_.gradient || batch.size > chunk_rows; }
+    bool is_in_chunks(const Batch &batch) const { return t_.gradient || batch.size > t_.network.rows_at_once(); }
 
     // An epoch's first update takes the snapshot, when the loss is known to be finite.
     void update(Thread &self, const Batch &batch) {

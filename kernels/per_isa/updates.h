@@ -19,7 +19,7 @@ template <class T> class Updater {
     Updater(const Training &training, const UpdateRules &rules, const OptimizerState<T> &state, const Panels<T> &panels,
             const Layers<T> &layers, Arena &arena)
         : rules_(rules),
-          uses_gradients_(!rules.descends_in_product || training.batch_size > chunk_rows),
+          uses_gradients_(!rules.descends_in_product || training.batch_size > training.network.rows_at_once()),
           clip_value_(T(training.optimizer.clip_value)),
           clip_norm_(training.optimizer.clip_norm),
           state_(state),

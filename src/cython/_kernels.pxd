@@ -44,7 +44,7 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
         int64_t max_entries
 
     const int64_t chunk_rows
-    const int64_t max_embeddings
+    const int64_t max_embeddings, max_members
     enum:  # in Cython, only these can be the length of an array
         max_layers
         n_block_kinds
@@ -83,6 +83,9 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
         int64_t residual_from
         bint adds_to_inputs
         bint is_transposed(const Block &block)
+        int64_t n_members
+        bint is_separate
+        int64_t n_columns() const
         double dropout
         CustomActivation custom
 

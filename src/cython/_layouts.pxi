@@ -7,7 +7,7 @@ cdef double wave_work = 40
 @cython.final
 cdef class Layout:
     """Hold the layers of all networks that have the same sizes, activations, dropout, dtype, normalizations, parametric
-    activations, changes of inputs, embeddings and residual connections.
+    activations, changes of inputs, embeddings, residual connections and members.
 
     Many networks of one kind then read the same few cache lines, and the address of the layers tells their kind.
     """
@@ -23,7 +23,7 @@ cdef class Layout:
     cdef object __weakref__
 
     def __init__(self, tuple layer_sizes, tuple activations, tuple dropout, dtype, tuple normalizations, tuple inputs,
-                 tuple parametric, tuple embeddings, tuple residual):
+                 tuple parametric, tuple embeddings, tuple residual, int64_t n_members):
         cdef int l
         self.n_layers, self.edges = len(activations), []
         cdef int64_t n_inputs = self.set_embeddings(layer_sizes[0], embeddings) if embeddings else layer_sizes[0]
@@ -40,8 +40,12 @@ cdef class Layout:
                 self.layers[l].normalizes_outputs = place == "after"
             if l == 0:
                 self.layers[l].scales_inputs, self.layers[l].input_dropout = inputs
+            self.layers[l].n_members = n_members
             self.operations_per_row += layer_work(1, self.layers[l].n_in, layer_sizes[l + 1])
         self.set_residual(residual[0], residual[1])
+        if n_members > 1:
+            self.layers[0].scales_inputs = self.layers[self.n_layers - 1].is_separate = True
+            self.operations_per_row *= n_members
         self.size = lay_out(self.layers, self.n_layers, dtype.itemsize, self.embeddings.data(), <int64_t>self.embeddings.size())
 
     cdef set_residual(self, tuple connections, str place):
@@ -120,8 +124,8 @@ cdef object LAYOUTS = WeakValueDictionary()
 
 
 cdef Layout layout_of(tuple layer_sizes, tuple activations, tuple dropout, dtype, tuple normalizations, tuple inputs,
-                      tuple parametric, tuple embeddings, tuple residual):
-    key = layer_sizes, activations, dropout, dtype, normalizations, inputs, parametric, embeddings, residual
+                      tuple parametric, tuple embeddings, tuple residual, int64_t n_members):
+    key = layer_sizes, activations, dropout, dtype, normalizations, inputs, parametric, embeddings, residual, n_members
     cdef Layout layout = LAYOUTS.get(key)
     if layout is None:
         layout = Layout(*key)

@@ -65,12 +65,15 @@ cdef bint is_apart_from(cnp.ndarray a, const vector[const Model *] &models, x) e
     return not spans_overlap(span, span_of((<SparseRows>x).values if type(x) is SparseRows else x))
 
 
-cdef bint any_has_embeddings(const vector[const Model *] &models) noexcept:
+cdef str takers_of_dense_rows(const vector[const Model *] &models):
+    """Return which models take dense rows alone, or None if all take sparse ones."""
     cdef size_t i
     for i in range(models.size()):
         if models[i].network.stage != NULL:
-            return True
-    return False
+            return "models with embeddings"
+        if models[i].network.layers[0].n_members > 1:
+            return "shared ensembles"
+    return None
 
 
 cdef bint any_adds_inputs(const vector[const Model *] &models) noexcept:
@@ -116,8 +119,8 @@ def predict_many(tuple networks, x, cnp.ndarray out=None, n_threads=None):
     cdef cnp.ndarray result = out
     cdef bint done, one = type(x) is not SparseRows and cnp.PyArray_NDIM(x) == 1
     fill_models(models, networks)
-    if type(x) is SparseRows and any_has_embeddings(models):
-        raise TypeError("X: expected a dense array for models with embeddings, got a sparse matrix")
+    if type(x) is SparseRows and (takers := takers_of_dense_rows(models)) is not None:
+        raise TypeError(f"X: expected a dense array for {takers}, got a sparse matrix")
     if type(x) is SparseRows and any_adds_inputs(models):
         raise TypeError("X: expected a dense array for a residual connection from the inputs, got a sparse matrix")
     call.models, call.n_models = models.data(), models.size()

@@ -2,7 +2,7 @@
 
 cdef bint is_matrix_block(const Block &block):
     """Return whether a block of a layer is a matrix for users, rather than a vector with a number for each unit or input."""
-    return block.kind == BlockKind.weights or block.kind == BlockKind.projections
+    return block.kind == BlockKind.weights or block.kind == BlockKind.projections or block.rows > 1
 
 
 @cython.final
@@ -30,17 +30,19 @@ cdef class Network:
     cdef readonly str residual_place
     cdef readonly bint input_scale
     cdef readonly double input_dropout
+    cdef readonly int64_t n_members
     cdef int64_t n_in  # columns of X
     cdef readonly dict parameters
 
     def __init__(self, tuple layer_sizes, tuple activations, tuple dropout, dtype, tuple normalizations=None,
                  bint input_scale=False, double input_dropout=0.0, tuple parametric=None, tuple embeddings=(),
-                 tuple residual=(), str residual_place="after"):
+                 tuple residual=(), str residual_place="after", int64_t n_members=1):
         # normalizations: for each layer, None or (name, "before" or "after" the activation); the last layer has none.
         # parametric: for each layer, whether its activation is; the last layer's is not.
         # embeddings: objects of fastnn.embeddings whose columns are set.
         # residual: pairs of numbers of layers, where a connection begins and ends. Layer 0 is the inputs.
         # residual_place: whether its sum is that "before" or "after" the activation.
+        # n_members: of a shared ensemble; 1 for a plain network.
         cdef int n_layers = len(layer_sizes) - 1
         normalizations = (None,) * n_layers if normalizations is None else normalizations
         parametric = (False,) * n_layers if parametric is None else parametric
@@ -48,13 +50,17 @@ cdef class Network:
                 or len(normalizations) != n_layers or normalizations[n_layers - 1] is not None
                 or len(parametric) != n_layers or parametric[n_layers - 1]):
             raise ValueError(f"a network has 1 to {max_layers} layers, got {n_layers}")
-        self.layer_sizes, self.activations, self.dropout = layer_sizes, activations, dropout
+        if not 1 <= n_members <= max_members or (n_members > 1 and input_scale):
+            raise ValueError(f"a shared ensemble has 1 to {max_members} members with scales of their own, got {n_members}")
+        if n_members > 1 and residual:
+            raise ValueError(f"residual: a shared ensemble has no residual connections, got {residual}")
+        self.layer_sizes, self.activations, self.dropout, self.n_members = layer_sizes, activations, dropout, n_members
         self.normalizations, self.input_scale, self.input_dropout = normalizations, input_scale, input_dropout
         self.parametric, self.embeddings, self.dtype = parametric, embeddings, np.dtype(dtype)
         self.dtype_number = self.dtype.num
         self.type = Type.float32 if self.dtype_number == cnp.NPY_FLOAT32 else Type.float64
         self.layout = layout_of(layer_sizes, activations, dropout, self.dtype, normalizations, (input_scale, input_dropout),
-                                parametric, embeddings, (residual, residual_place))
+                                parametric, embeddings, (residual, residual_place), n_members)
         self.residual, self.residual_place = residual, residual_place
         self.layers = self.layout.layers
         self.operations_per_row = self.layout.operations_per_row
@@ -94,8 +100,9 @@ cdef class Network:
 
     cdef int fill_x(self, Rows *rows, x, int64_t n_rows) except -1:
         if type(x) is SparseRows:
-            if self.native.stage != NULL:
-                raise TypeError("X: expected a dense array for a model with embeddings, got a sparse matrix")
+            if self.native.stage != NULL or self.n_members > 1:
+                kind = "model with embeddings" if self.native.stage != NULL else "shared ensemble"
+                raise TypeError(f"X: expected a dense array for a {kind}, got a sparse matrix")
             if self.native.has_residual_from(0):
                 raise TypeError("X: expected a dense array for a residual connection from the inputs, got a sparse matrix")
             return fill_sparse_rows(rows, x, "X", self.dtype_number, n_rows, self.layers[0].n_in)
@@ -122,7 +129,8 @@ cdef class Network:
 
         Each kind has a tuple with one array per layer, or None for a layer without such parameters. Weights are (n_in, n_out),
         and projections (n_from, n_out), scales (n_in,), all other kinds (n_out,), but those of embeddings, which have one matrix
-        per embedding, or None.
+        per embedding, or None. Of shared ensembles, scales are (n_members, n_in), and n_out of the last layer's weights and
+        biases counts the outputs of all members.
         """
         cdef Block block
         kinds = [[None] * self.native.n_layers for _ in range(n_block_kinds)]
@@ -173,10 +181,12 @@ cdef class Network:
         return out
 
     def outputs(self, x, n_threads=None):
-        """Return the activations of every layer for rows (n, n_in)."""
+        """Return the activations of every layer for rows (n, n_in); (n, n_members, n_out) of hidden layers of shared ensembles."""
         cdef void *outputs[max_layers]
         cdef int64_t n_rows = self.count_rows(x)
         arrays = [np.empty((n_rows, size), self.dtype) for size in self.layer_sizes[1:]]
+        if self.n_members > 1:
+            arrays[:-1] = [np.empty((n_rows, self.n_members, size), self.dtype) for size in self.layer_sizes[1:-1]]
         for l, a in enumerate(arrays):
             outputs[l] = cnp.PyArray_DATA(a)
         self.run(x, n_rows, outputs, n_threads)

@@ -14,6 +14,7 @@ from fastnn._errors import DivergedError
 from fastnn._history import History
 from fastnn._layer_settings import LayerSettings
 from fastnn._model import MLP
+from fastnn._shared_ensemble import SharedEnsemble
 from fastnn._trainer import Trainer
 from fastnn._version import __version__
 from fastnn.optimizers import LBFGS, SGD, AdaGrad, Adam, AdamW, Lion, Muon, NAdam, RMSProp
@@ -59,6 +60,7 @@ __all__ = [
     "NAdam",
     "NeuralNetwork",
     "RMSProp",
+    "SharedEnsemble",
     "Trainer",
     "__version__",
     "callbacks",

@@ -108,6 +108,7 @@ class Network:
     normalizations: tuple[tuple[str, str] | None, ...]
     input_scale: bool
     input_dropout: float
+    n_members: int
     parametric: tuple[bool, ...]
     embeddings: tuple[Embedding, ...]
     residual: tuple[tuple[int, int], ...]
@@ -126,6 +127,7 @@ class Network:
         embeddings: tuple[Embedding, ...] = (),
         residual: tuple[tuple[int, int], ...] = (),
         residual_place: str = "after",
+        n_members: int = 1,
     ) -> None: ...
     @property
     def address(self) -> int: ...

@@ -55,7 +55,8 @@ class InitializedFromData(Evaluated):
         Raises
         ------
         TypeError, ValueError
-            If an argument has the wrong type, shape or value. Nothing has changed then.
+            If an argument has the wrong type, shape or value, or if the model is a shared ensemble. Nothing has changed
+            then.
         OverflowError
             If ``x @ W``, or the new weights, are too large for the dtype of the model. The parameters have not changed then.
 
@@ -78,6 +79,8 @@ class InitializedFromData(Evaluated):
         """
         if unknown:
             raise refusal(InitializedFromData.init_from_data, (self,), unknown)
+        if self.shared is not None:
+            raise ValueError(f"init_from_data: expected a single network, got a model with shared={self.shared!r}")
         with_biases = flag("biases", biases)
         rng = self._rng if random_state is None else _seeds.generator(random_state)
         self._check_columns("X", X)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import operator
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -14,23 +13,31 @@ if TYPE_CHECKING:
 
 
 def embedded_columns(
-    embeddings: Embedding | Sequence[Embedding], sizes: tuple[int, ...]
+    embeddings: Embedding | Sequence[Embedding], sizes: tuple[int, ...], n_members: int = 1
 ) -> tuple[tuple[Embedding, ...], tuple[int, ...]]:
     """Return the embeddings with their columns, and the sizes of the layers, of which the first is that of their outputs.
 
     Raises
     ------
     TypeError, ValueError
-        If they are not embeddings of different columns, or if their outputs are too many.
+        If they are not embeddings of different columns, or if their outputs, or those of all members, are too many.
     """
     if isinstance(embeddings, tuple | list) and not embeddings:
+        if sizes[-1] * n_members > MAX_UNITS or _n_weights(sizes, n_members) > MAX_WEIGHTS:
+            raise ValueError(f"shared: expected at most {MAX_UNITS} outputs and {MAX_WEIGHTS} weights of all members")
         return (), sizes
     from fastnn.embeddings import resolve, stage_width  # only models with embeddings load it
 
     resolved = resolve(embeddings, sizes[0])
     widths = (stage_width(resolved, sizes[0]), *sizes[1:])
-    if widths[0] > MAX_UNITS or sum(itertools.starmap(operator.mul, itertools.pairwise(widths))) > MAX_WEIGHTS:
+    if max(widths[0], widths[-1] * n_members) > MAX_UNITS or _n_weights(widths, n_members) > MAX_WEIGHTS:
         raise ValueError(
             f"embeddings: expected at most {MAX_UNITS} outputs and {MAX_WEIGHTS} weights, got {widths[0]} outputs"
         )
     return resolved, widths
+
+
+def _n_weights(widths: tuple[int, ...], n_members: int) -> int:
+    """Return the number of weights, of which the last layer has some for each member, and of scales of members."""
+    *hidden, last = (n_in * n_out for n_in, n_out in itertools.pairwise(widths))
+    return sum(hidden) + n_members * last + (n_members * widths[0] if n_members > 1 else 0)

@@ -86,7 +86,10 @@ class Evaluated(Parameters):
 
     @explained
     def hidden_activations(self, X: ArrayLike) -> list[NDArray[Any]]:
-        """Return the outputs of the hidden layers, one array per layer: (n, units), or (units,) for one row."""
+        """Return the outputs of the hidden layers, one array per layer: (n, units), or (units,) for one row.
+
+        Those of a shared ensemble have the members behind the rows: (n, n_members, units).
+        """
         self._check_columns("X", X)
         X, one = _arrays.as_matrix("X", X, self.layer_sizes[0])
         outputs = self._network.outputs(_arrays.rows("X", X, self.layer_sizes[0], self.dtype))[:-1]

@@ -61,6 +61,13 @@ class Exported(Stored):
                 f"{method}: expected a model without embeddings, got one with {names}; to_onnx writes these too"
             )
 
+    def _refuse_shared(self, method: str) -> None:
+        """Raise ValueError if the model is a shared ensemble, for methods that take one network."""
+        if self.shared is not None:
+            raise ValueError(
+                f"{method}: expected a single network, got a model with shared={self.shared!r}; to_onnx writes it too"
+            )
+
     @explained
     def to_onnx(
         self,
@@ -210,6 +217,7 @@ class Exported(Stored):
         """
         from fastnn._exports.c import source as _c_source
 
+        self._refuse_shared("to_c")
         self._refuse_embeddings("to_c")
         _c_source.write(path, self._layers(), name, float_dtype(dtype), self.feature_names)
 
@@ -249,6 +257,7 @@ class Exported(Stored):
         """
         from fastnn._exports import pytorch_modules
 
+        self._refuse_shared("to_torch")
         self._refuse_embeddings("to_torch")
         self._refuse_residual("to_torch")
         return pytorch_modules.module_of(self._layers(), self.dropout, self.input_dropout)

@@ -38,7 +38,11 @@ _BY_ACTIVATION = {
 
 
 def initialize(
-    layer_sizes: Sequence[int], activations: Sequence[object], init: str | Sequence[str], rng: np.random.Generator
+    layer_sizes: Sequence[int],
+    activations: Sequence[object],
+    init: str | Sequence[str],
+    rng: np.random.Generator,
+    n_members: int = 1,
 ) -> list[_Weights]:
     """Draw the initial weights of a network, layer by layer.
 
@@ -54,6 +58,8 @@ def initialize(
         "he_normal" for the ReLU family, "lecun_normal" for SELU, and "glorot_uniform" for all others.
     rng : numpy.random.Generator
         The source of the random numbers.
+    n_members : int, default 1
+        The number of members that have a last layer of their own. Their weights stand side by side.
 
     Returns
     -------
@@ -66,7 +72,12 @@ def initialize(
     """
     each = check_init(init, len(activations))
     layers = zip(layer_sizes[:-1], layer_sizes[1:], activations, each, strict=True)
-    return [INITIALIZERS[_by_activation(own, activation)](n_in, n_out, rng) for n_in, n_out, activation, own in layers]
+    draws = [(INITIALIZERS[_by_activation(own, activation)], n_in, n_out) for n_in, n_out, activation, own in layers]
+    drawn = [draw(n_in, n_out, rng) for draw, n_in, n_out in draws]
+    if n_members > 1:
+        draw, n_in, n_out = draws[-1]
+        drawn[-1] = np.hstack([drawn[-1], *(draw(n_in, n_out, rng) for _ in range(n_members - 1))])
+    return drawn
 
 
 def initialize_projections(

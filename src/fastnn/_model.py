@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +27,7 @@ from fastnn._metrics import Metric
 from fastnn._native import take_average
 from fastnn._progress import ProgressBar
 from fastnn._rates import Scheduled
+from fastnn._shared_ensemble import SharedEnsemble, check_alone, check_shared
 from fastnn.losses import Loss
 from fastnn.optimizers import LBFGS, Optimizer
 
@@ -80,6 +80,8 @@ class MLP(InitializedFromData, Differentiated, Exported):
         Whether a sum is that of the activation's outputs, "after", or of its inputs, "before"; in the output layer, it is
         always that of the inputs. Outputs are added after dropout, and before a normalization of outputs: from there,
         connections begin.
+    shared : SharedEnsemble, optional
+        The members of an ensemble that share most parameters: see `SharedEnsemble`. By default, the model is one network.
     init : str or sequence of str, default "auto"
         The method that draws the initial weights: glorot_uniform, glorot_normal, he_uniform, he_normal, lecun_uniform,
         lecun_normal, zeros. One for all layers, or one per layer, the output layer's last. "auto" selects he_normal for
@@ -94,7 +96,8 @@ class MLP(InitializedFromData, Differentiated, Exported):
     Attributes
     ----------
     weights, biases : list of ndarray, shapes (n_in, n_out) and (n_out,)
-        Live views of the parameters, whose rows have gaps between them. Writing into a view changes the model at once.
+        Live views of the parameters, whose rows have gaps between them. With `shared`, the last layer has n_out columns for
+        each member, side by side. Writing into a view changes the model at once.
         Assigning to an element of a list, or to the whole attribute, copies the values into the model. For example,
         ``model.weights[0] = W`` copies W, which must have the same shape.
     slopes : list of ndarray, shape (n_out,), or None
@@ -109,7 +112,8 @@ class MLP(InitializedFromData, Differentiated, Exported):
         layer. Alphas start at 1. Penalties and weight decay do not apply to them.
     scales : list of ndarray, shape (n_in,), or None
         Live views of the trained factors of the inputs: one array for the first layer if `input_scale` is set, and None for
-        every other layer. Scales start at 1. Penalties and weight decay do not apply to them.
+        every other layer. Scales start at 1. Penalties and weight decay do not apply to them. With `shared`, they are
+        (n_members, n_in).
     projections : list of ndarray, shape (n_from, n_out), or None
         Live views of the matrices of residual connections: one for each layer to which a connection from another width
         leads, and None for every other layer. Penalties and weight decay apply to them as to weights.
@@ -165,6 +169,7 @@ class MLP(InitializedFromData, Differentiated, Exported):
         embeddings: Embedding | Sequence[Embedding] = (),
         residual: bool | int | Sequence[Any] = False,
         residual_place: str = "after",
+        shared: SharedEnsemble | None = None,
         init: str | Sequence[str] = "auto",
         dtype: DTypeLike = np.float32,
         random_state: Any = None,
@@ -179,8 +184,11 @@ class MLP(InitializedFromData, Differentiated, Exported):
         scaled, input_rate = flag("input_scale", input_scale), _layers.dropout_rate("input_dropout", input_dropout)
         check_init(init, len(activations))
         float_type = _layers.float_dtype(dtype)
-        embedded, widths = embedded_columns(embeddings, sizes)
+        ensemble = check_shared(shared, scaled)
+        n_members = 1 if ensemble is None else ensemble.n_members
+        embedded, widths = embedded_columns(embeddings, sizes, n_members)
         connections, place = residual_connections(residual, residual_place, widths)
+        check_alone(ensemble, connections)
         self._rng = _seeds.generator(random_state)
         try:
             self._network = _core.Network(
@@ -191,13 +199,19 @@ class MLP(InitializedFromData, Differentiated, Exported):
                 embeddings=embedded,
                 residual=connections,
                 residual_place=place,
+                n_members=n_members,
             )
+            self._shared = ensemble
             of_embeddings = [None if each.shape is None else each.initial(self._rng) for each in embedded]
-            weights = initialize(widths, activations, init, self._rng)
+            weights = initialize(widths, activations, init, self._rng, n_members)
             projections = initialize_projections(connections, widths, activations, init, self._rng)
-            self._initialize({"weights": weights, "projections": projections, EMBEDDED: of_embeddings})
+            drawn: dict[str, list[Any]] = {"weights": weights, "projections": projections, EMBEDDED: of_embeddings}
+            if ensemble is not None:
+                drawn["scales"] = [ensemble.initial_scales(sizes[0], embedded, self._rng)]
+            self._initialize(drawn)
         except MemoryError:
-            count = sum(n_in * n_out + n_out for n_in, n_out in itertools.pairwise(widths))
+            columns = [*widths[1:-1], widths[-1] * n_members]
+            count = sum((n_in + 1) * n_out for n_in, n_out in zip(widths[:-1], columns, strict=True))
             raise MemoryError(f"layer_sizes: there is no memory for {count} parameters in {float_type}") from None
 
     def _begin(self, sizes: tuple[int, ...], hidden: Sequence[Activation], output: Activation, **options: Any) -> None:
@@ -393,6 +407,8 @@ class MLP(InitializedFromData, Differentiated, Exported):
         parts += [f"{name}={_shown(value)}" for name, value in self._later_options().items()]
         if self.embeddings:
             parts.append(f"embeddings={list(self.embeddings)!r}")
+        if self.shared is not None:
+            parts.append(f"shared={self.shared!r}")
         return f"MLP({', '.join(parts)}, dtype={self.dtype.name})"
 
 

@@ -51,6 +51,7 @@ def drops_units(model: MLP) -> bool:
 
 def layers_of(model: MLP) -> list[Layer]:
     """Return the layers of a model, for exports, with live views of the parameters. It must have no embeddings."""
+    model._refuse_shared("layers")
     model._refuse_embeddings("layers")
     return model._layers()
 

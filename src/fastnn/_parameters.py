@@ -21,6 +21,7 @@ from fastnn._views import Kind, Kinds, Views, by_layer
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+    from fastnn._shared_ensemble import SharedEnsemble
     from fastnn._summary import Summary
     from fastnn.embeddings import Embedding
 
@@ -29,6 +30,7 @@ class Parameters:
     """The sizes, activations and parameters of a model, and the names of its inputs; a base of `MLP`."""
 
     _network: _core.Network
+    _shared: SharedEnsemble | None
     _feature_names: _columns.Names | None = None
 
     @property
@@ -98,6 +100,16 @@ class Parameters:
         return options | ({"residual": self.residual, "residual_place": self.residual_place} if self.residual else {})
 
     @property
+    def shared(self) -> SharedEnsemble | None:
+        """The members of a shared ensemble, or None if the model is one network."""
+        return self._shared
+
+    @property
+    def _shared_options(self) -> dict[str, Any] | None:
+        """The parameters of the shared ensemble, for files."""
+        return None if self._shared is None else vars(self._shared).copy()
+
+    @property
     def embeddings(self) -> tuple[Embedding, ...]:
         """The embeddings of columns of X, with the columns of each."""
         return self._network.embeddings
@@ -161,7 +173,7 @@ class Parameters:
         1.0,
         """The trained factors of the inputs: a live view of shape (n_in,) for the first layer, None for every other layer.
 
-        Only models with `input_scale` have them.
+        Only models with `input_scale` have them, and those with `shared`, whose view is (n_members, n_in).
 
         Examples
         --------
@@ -233,7 +245,7 @@ class Parameters:
             initial = KINDS[name].initial
             for layer, view in enumerate(views):
                 if view is not None and initial != 0.0:  # the storage is made of zeros
-                    view[...] = drawn[name][layer] if initial is None else initial
+                    view[...] = drawn[name][layer] if initial is None or name in drawn else initial
 
     @property
     def n_parameters(self) -> int:
@@ -357,10 +369,12 @@ class Parameters:
         self._feature_names = _columns.checked_names("feature_names", names, self.layer_sizes[0])
 
     def _check_columns(self, argument: str, X: Any) -> None:
-        """Raise an error if X is a data frame with other columns than in training, or sparse for a model with embeddings."""
-        if self._network.embeddings and _arrays.is_sparse(X):
-            raise TypeError(f"{argument}: expected a dense array for a model with embeddings, got a sparse matrix")
-        if any(begin == 0 for begin, _ in self.residual) and _arrays.is_sparse(X):
+        """Raise an error if X is a data frame with other columns than in training, or sparse where it must be dense."""
+        network = self._network
+        if (network.embeddings or network.n_members > 1) and _arrays.is_sparse(X):
+            kind = "model with embeddings" if network.embeddings else "shared ensemble"
+            raise TypeError(f"{argument}: expected a dense array for a {kind}, got a sparse matrix")
+        if network.residual and any(begin == 0 for begin, _ in network.residual) and _arrays.is_sparse(X):
             raise TypeError(
                 f"{argument}: expected a dense array for a residual connection from the inputs, got a sparse matrix"
             )
@@ -381,6 +395,7 @@ _ALIKE = (
     "embeddings",
     "residual",
     "residual_place",
+    "n_members",
     "dtype",
 )  # of networks whose parameters correspond
 

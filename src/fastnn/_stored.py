@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
@@ -17,6 +16,7 @@ from fastnn._custom import CustomActivation
 from fastnn._embedded_columns import embedded_columns
 from fastnn._engine import core as _core
 from fastnn._parameters import Parameters
+from fastnn._shared_ensemble import SharedEnsemble
 from fastnn._storage import models as _saved_models
 from fastnn._storage.describe import described, embeddings_of
 from fastnn._storage.write_file import FilePath
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_NOT_ATTRIBUTES = frozenset({"_network", "_rng"})
+_NOT_ATTRIBUTES = frozenset({"_network", "_rng", "_shared"})
 
 
 class Stored(Parameters):
@@ -85,6 +85,7 @@ class Stored(Parameters):
             "dropout": self.dropout,
             **self._later_options(),  # models without them have no such entries, like those of older versions
             **({"embeddings": described(self.embeddings)} if self.embeddings else {}),
+            **({} if self.shared is None else {"shared": self._shared_options}),
             "dtype": self.dtype.name,
             "feature_names": self._feature_names,
             "rng": _seeds.state_of(self._rng),
@@ -106,11 +107,13 @@ class Stored(Parameters):
         sizes = tuple(config["layer_sizes"])
         # This check comes before memory is allocated for the parameters.
         options = _options_of(config)
-        embeddings, widths = embedded_columns(options.get("embeddings", ()), _layers.sizes_of_layers(sizes))
+        n_members = options["shared"].n_members if "shared" in options else 1
+        embeddings, widths = embedded_columns(options.get("embeddings", ()), _layers.sizes_of_layers(sizes), n_members)
+        columns = (*widths[1:-1], widths[-1] * n_members)
         for i, embedding in enumerate(embeddings):
             if embedding.shape is not None and arrays[f"embedding_parameters.{i}"].shape != embedding.shape:
                 raise ValueError(f"the parameters of embedding {i} are not of shape {embedding.shape}")
-        if [arrays[f"weights.{i}"].shape for i in range(len(sizes) - 1)] != list(itertools.pairwise(widths)):
+        if [arrays[f"weights.{i}"].shape for i in range(len(sizes) - 1)] != list(zip(widths[:-1], columns, strict=True)):
             raise ValueError(f"the arrays are not those of layers {widths}")
         connections, _ = residual_connections(options.get("residual"), options.get("residual_place", "after"), widths)
         for layer, *shape in projected(connections, widths):
@@ -160,4 +163,8 @@ def _options_of(config: dict[str, Any]) -> dict[str, Any]:
     options = {name: config[name] for name in ("dropout", "dtype")} | {
         name: config[name] for name in names if name in config
     }
-    return options | ({"embeddings": embeddings_of(config["embeddings"])} if "embeddings" in config else {})
+    if "embeddings" in config:
+        options["embeddings"] = embeddings_of(config["embeddings"])
+    if "shared" in config:
+        options["shared"] = SharedEnsemble(**config["shared"])
+    return options

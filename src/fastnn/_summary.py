@@ -31,7 +31,7 @@ class LayerSummary:
     n_bytes : int
         The memory of these parameters.
     multiply_adds : int
-        The number of multiply-adds in its matrix products for one row.
+        The number of multiply-adds in its matrix products for one row, for all members of a shared ensemble.
     normalization : str or None
         The normalization of its units.
     residual_from : int or None
@@ -146,7 +146,7 @@ def _begin(layer: int | None) -> str:
 
 def summary_of(model: Parameters, parameters: Kinds, storage_bytes: int) -> Summary:
     """Return the summary of a model, given its parameters by kind and the size of its storage."""
-    layers = []
+    layers, n_members = [], 1 if model.shared is None else model.shared.n_members
     widths = [len(parameters["weights"][0]), *model.layer_sizes[1:]]  # type: ignore[arg-type]
     options = model.activations, (*model.parametric_activation, False), (*model.normalization, None), (*model.dropout, 0.0)
     begins = {end - 1: begin for begin, end in model.residual}
@@ -156,7 +156,7 @@ def summary_of(model: Parameters, parameters: Kinds, storage_bytes: int) -> Summ
         name = activation if isinstance(activation, str) else activation.name
         name = f"parametric {name}" if is_parametric else name
         projection = parameters["projections"][number]
-        products = n_in * n_out + (0 if projection is None else projection.size)
+        products = n_members * n_in * n_out + (0 if projection is None else projection.size)
         own = n_in, n_out, name, rate, count, count * model.dtype.itemsize, products
         layers.append(LayerSummary(*own, normalization, begins.get(number)))
     embeddings = []

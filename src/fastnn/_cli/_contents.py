@@ -17,6 +17,7 @@ import numpy as np
 
 from fastnn._engine import core as _core
 from fastnn._model import MLP
+from fastnn._shared_ensemble import SharedEnsemble
 from fastnn._storage.describe import embeddings_of
 from fastnn._storage.models import read_any
 from fastnn._summary import Summary
@@ -37,6 +38,7 @@ _LATER = (
     "embeddings",
     "residual",
     "residual_place",
+    "shared",
 )  # only in the files of models that have them
 _TRAINING = (
     "loss",
@@ -142,6 +144,8 @@ def _architecture(path: Path, config: Any, arrays: dict[str, NDArray[Any]]) -> S
         later = _later(config)
         if "embeddings" in later:
             later["embeddings"] = embeddings_of(later["embeddings"])
+        if "shared" in later:
+            later["shared"] = SharedEnsemble(**later["shared"])
         model = MLP(config["layer_sizes"], hidden, output, dropout=dropout, **later, init="zeros", dtype=dtype)
         summary = model.summary()
         layers = (replace(layer, activation=str(name)) for layer, name in zip(summary.layers, names, strict=True))

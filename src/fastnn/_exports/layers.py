@@ -104,8 +104,9 @@ class Layer:
         The trained slope of each unit, for activations that have them.
     normalization : Normalization, optional
         The normalization of the units. An output layer has none.
-    scales : ndarray of shape (n_in,), optional
-        The trained factors of the inputs, which multiply x first. Only a first layer has them.
+    scales : ndarray of shape (n_in,) or (n_members, n_in), optional
+        The trained factors of the inputs, which multiply x first. Only a first layer has them. Those of each member belong
+        to a shared ensemble, whose last layer has n_out weights and biases for each member, side by side.
     alphas : ndarray of shape (n_out,), optional
         The trained alphas of a parametric activation.
     residual : Residual, optional
@@ -120,6 +121,11 @@ class Layer:
     scales: NDArray[Any] | None = None
     alphas: NDArray[Any] | None = None
     residual: Residual | None = None
+
+    @property
+    def n_members(self) -> int:
+        """The number of members whose scales the layer has; 1 without members."""
+        return len(self.scales) if self.scales is not None and self.scales.ndim == 2 else 1
 
     def normalizes(self, place: str) -> bool:
         """Return whether there is a normalization in this place."""

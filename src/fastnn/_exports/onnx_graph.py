@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastnn._exports.layers import Layer
 from fastnn._exports.onnx_activations import FORMULAS
+from fastnn._exports.onnx_members import add_mean, add_scales, add_separate_outputs
 from fastnn._exports.onnx_normalizations import add_normalization
 from fastnn._exports.onnx_package import TensorProto, helper
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 class Graph(ABC):
@@ -116,12 +120,15 @@ def _add_residual(graph: Graph, layer: Layer, index: int, values: str, streams: 
 def add_network(graph: Graph, layers: Sequence[Layer], inputs: str) -> str:
     """Add a network, and return the name of its outputs."""
     check_activations(layers)
-    scales = layers[0].scales
-    values = inputs if scales is None else graph.node("Mul", inputs, graph.constant(scales, name="scales.0"))
+    n_members = layers[0].n_members
+    values = inputs if layers[0].scales is None else _scaled(graph, layers[0].scales, inputs)
     streams = [values]  # the values where residual connections begin
     for i, layer in enumerate(layers):
-        weights = graph.constant(layer.weights, name=f"weights.{i}")
-        z = graph.node("Gemm", values, weights, graph.constant(layer.bias, name=f"biases.{i}"))
+        if n_members > 1 and i == len(layers) - 1:
+            z = add_separate_outputs(graph, layer, i, n_members, values)
+        else:
+            weights = graph.constant(layer.weights, name=f"weights.{i}")
+            z = graph.node("Gemm", values, weights, graph.constant(layer.bias, name=f"biases.{i}"))
         slopes = () if layer.slopes is None else (graph.constant(layer.slopes, name=f"slopes.{i}"),)
         normalization = layer.normalization
         if normalization is not None and normalization.place == "before":
@@ -137,4 +144,10 @@ def add_network(graph: Graph, layers: Sequence[Layer], inputs: str) -> str:
         streams.append(values)
         if normalization is not None and normalization.place == "after":
             values = add_normalization(graph, normalization, i, values)
-    return values
+    return values if n_members == 1 else add_mean(graph, n_members, len(layers[-1].bias) // n_members, values)
+
+
+def _scaled(graph: Graph, scales: NDArray[Any], inputs: str) -> str:
+    if scales.ndim == 2:
+        return add_scales(graph, scales, inputs)
+    return graph.node("Mul", inputs, graph.constant(scales, name="scales.0"))

@@ -54,7 +54,7 @@ def write(
     values = add_network(graph, layers, input_name if stage is None else add_stage(graph, stage, input_name))
     if head is None:
         graph.rename(values, output_names[0])
-        ends: Sequence[tuple[str, int, int | None]] = [(output_names[0], real, len(layers[-1].bias))]
+        ends: Sequence[tuple[str, int, int | None]] = [(output_names[0], real, _n_outputs(layers))]
     else:
         ends = head(graph, values)
     outputs = [
@@ -93,10 +93,15 @@ def _check_names(input_name: Any, output_names: Sequence[Any]) -> None:
         raise ValueError(f"input_name, output_name: expected different names, got {', '.join(map(repr, names))}")
 
 
+def _n_outputs(layers: Sequence[Layer]) -> int:
+    return len(layers[-1].bias) // layers[0].n_members
+
+
 def describe(layers: Sequence[Layer], feature_names: Sequence[str] | None, n_in: int | None = None) -> dict[str, Any]:
     """Return the content of the metadata: the architecture, and the names of the inputs."""
+    widths = (*(len(layer.bias) for layer in layers[:-1]), _n_outputs(layers))
     return {
-        "layer_sizes": [len(layers[0].weights) if n_in is None else n_in, *(len(layer.bias) for layer in layers)],
+        "layer_sizes": [len(layers[0].weights) if n_in is None else n_in, *widths],
         "activations": [str(layer.activation) for layer in layers],
         "feature_names": None if feature_names is None else list(feature_names),
     }

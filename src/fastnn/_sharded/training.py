@@ -139,6 +139,7 @@ class ShardedTraining:
             "normalization of the model": model.normalization,
             "normalization_place of the model": model.normalization_place,
             "embeddings of the model": [repr(embedding) for embedding in model.embeddings],
+            "shared of the model": repr(model.shared),
             "dropout of the model": model.dropout,
             "parametric_activation of the model": model.parametric_activation,
             "input_scale of the model": model.input_scale,

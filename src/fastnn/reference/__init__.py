@@ -20,6 +20,7 @@ from fastnn.reference.embeddings import *  # noqa: F403
 from fastnn.reference.gated import *  # noqa: F403
 from fastnn.reference.inputs import *  # noqa: F403
 from fastnn.reference.losses import *  # noqa: F403
+from fastnn.reference.members import *  # noqa: F403
 from fastnn.reference.network import *  # noqa: F403
 from fastnn.reference.normalization import *  # noqa: F403
 from fastnn.reference.optimizers import *  # noqa: F403
@@ -33,7 +34,7 @@ from fastnn.reference.training import *  # noqa: F403
 if not TYPE_CHECKING:  # type checkers take the names from the modules
     _MODULES = (
         *("activations", "averages", "dense", "derivatives", "dropout", "elementary", "embeddings", "gated", "inputs"),
-        *("losses", "network", "normalization", "optimizers", "prediction_losses", "rectifiers", "residual"),
+        *("losses", "members", "network", "normalization", "optimizers", "prediction_losses", "rectifiers", "residual"),
         *("sigmoids", "softmax", "training"),
     )
     __all__ = sorted(name for module in _MODULES for name in sys.modules[f"fastnn.reference.{module}"].__all__)

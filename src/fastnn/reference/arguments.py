@@ -19,7 +19,7 @@ from fastnn.reference.parametric import PARAMETRIC, with_alphas
 from fastnn.reference.residual import Connections
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 __all__ = [
     *("Activations", "Arrays", "Normalizations", "UnitParameters"),
@@ -42,11 +42,13 @@ def checked_network(
     activations: Activations,
     normalizations: Normalizations = None,
     alphas: UnitParameters = None,
+    n_members: int = 1,
     **kinds: UnitParameters,
 ) -> list[Activation]:
     """Return the activation of each layer, with its normalization, or raise an error if the lists do not fit together.
 
-    `alphas` are those of parametric activations, and `kinds` the parameters of other activations.
+    `alphas` are those of parametric activations, and `kinds` the parameters of other activations. `n_members` are those of a
+    shared ensemble.
     """
     if not len(weights) == len(biases) == len(activations) or len(weights) == 0:
         lengths = f"{len(weights)}, {len(biases)} and {len(activations)}"
@@ -58,11 +60,13 @@ def checked_network(
     for layer, (w, b) in enumerate(zip(weights, biases, strict=True)):
         if b.shape != w.shape[1:]:
             raise ValueError(f"biases[{layer}]: expected shape {w.shape[1:]}, got {b.shape}")
+    units = [w.shape[1] for w in weights]
+    units[-1] //= n_members
     functions = [
-        _with_parameters(activation, layer, kinds, w)
+        _with_parameters(activation, layer, kinds, (n_units,))
         if isinstance(activation, str) and activation in PARAMETRIC
         else named(activation, f"activations[{layer}]")
-        for layer, (activation, w) in enumerate(zip(activations, weights, strict=True))
+        for layer, (activation, n_units) in enumerate(zip(activations, units, strict=True))
     ]
     for layer, function in enumerate(functions[:-1]):
         if function.name in _OUTPUT_ONLY:
@@ -114,13 +118,13 @@ def _with_normalizations(
     return result
 
 
-def _with_parameters(activation: str, layer: int, kinds: Mapping[str, UnitParameters], w: Array) -> Activation:
+def _with_parameters(activation: str, layer: int, kinds: Mapping[str, UnitParameters], shape: tuple[int, ...]) -> Activation:
     kind, activation_of = PARAMETRIC[activation]
     of_layers = kinds.get(kind)
     given = None if of_layers is None else of_layers[layer]
-    if given is None or given.shape != w.shape[1:]:
+    if given is None or given.shape != shape:
         got = None if given is None else f"shape {given.shape}"
-        raise ValueError(f"{kind}[{layer}]: expected shape {w.shape[1:]} for the activation {activation!r}, got {got}")
+        raise ValueError(f"{kind}[{layer}]: expected shape {shape} for the activation {activation!r}, got {got}")
     return activation_of(given)
 
 
@@ -148,14 +152,21 @@ def checked_inputs(weights: Arrays, X: ArrayLike, embeddings: Embedded | None = 
 
 
 def checked_scales(weights: Arrays, scales: Array | None) -> Array | None:
-    """Return the scales of the inputs, or raise an error if they do not fit the first layer."""
-    if scales is not None and scales.shape != weights[0].shape[:1]:
+    """Return the scales of the inputs, or raise an error if they do not fit the first and the last layer."""
+    if scales is None:
+        return scales
+    if scales.ndim not in (1, 2) or scales.shape[-1:] != weights[0].shape[:1]:
         raise ValueError(f"scales: expected shape {weights[0].shape[:1]}, one per input, got {scales.shape}")
+    if scales.ndim == 2 and (len(scales) < 2 or weights[-1].shape[1] % len(scales)):
+        expected = f"at least two members, which share {weights[-1].shape[1]} outputs"
+        raise ValueError(f"scales: expected {expected}, got shape {scales.shape}")
     return scales
 
 
-def checked_residual(weights: Arrays, residual: Connections) -> Connections:
+def checked_residual(weights: Arrays, residual: Connections, n_members: int) -> Connections:
     """Return the residual connections, or raise an error if they do not fit the layers."""
+    if residual and n_members > 1:
+        raise ValueError(f"residual: expected no connections in a shared ensemble, got {len(residual)}")
     widths = [weights[0].shape[0], *(w.shape[1] for w in weights)]
     for i, each in enumerate(residual or ()):
         if not 0 <= each.begin < each.end < len(widths) or each.place not in ("before", "after"):
@@ -190,8 +201,8 @@ def takes_as_labels(loss: Loss, y: NDArray[Any]) -> bool:
     return loss.takes_labels and y.ndim == 1 and y.dtype.kind in "biu"
 
 
-def _targets(loss: Loss, y: ArrayLike, row_weights: NDArray[np.float64], last_weights: Array) -> Array:
-    n_rows, n_out = len(row_weights), last_weights.shape[1]
+def _targets(loss: Loss, y: ArrayLike, row_weights: NDArray[np.float64], n_out: int, dtype: DTypeLike) -> Array:
+    n_rows = len(row_weights)
     n_targets = loss.n_targets(n_out)
     given: NDArray[Any] = np.asarray(y)
     if takes_as_labels(loss, given) and loss.missing == "ignore":
@@ -205,7 +216,7 @@ def _targets(loss: Loss, y: ArrayLike, row_weights: NDArray[np.float64], last_we
     if n_rows == 0:
         raise ValueError("X: expected at least one, got no rows")
     with np.errstate(over="ignore"):
-        return targets.astype(last_weights.dtype, copy=False)
+        return targets.astype(dtype, copy=False)
 
 
 def _row_weights(sample_weight: ArrayLike | None, n_rows: int) -> NDArray[np.float64]:
@@ -227,9 +238,11 @@ def checked_data(
     loss: Loss,
     sample_weight: ArrayLike | None,
     embeddings: Embedded | None = None,
+    n_members: int = 1,
 ) -> tuple[Array, Array, Array]:
     """Return inputs, targets and row weights in the types and shapes of the computation, if they fit together."""
     _check_link(loss, output)
     inputs = checked_inputs(weights, X, embeddings)
     row_weights = _row_weights(sample_weight, len(inputs))
-    return inputs, _targets(loss, y, row_weights, weights[-1]), row_weights
+    n_out = weights[-1].shape[1] // n_members
+    return inputs, _targets(loss, y, row_weights, n_out, weights[-1].dtype), row_weights

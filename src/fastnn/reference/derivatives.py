@@ -19,12 +19,15 @@ from fastnn.reference.arguments import (
     checked_data,
     checked_inputs,
     checked_network,
+    checked_scales,
     takes_as_labels,
 )
 from fastnn.reference.embeddings import Embedded, embed_grad
 from fastnn.reference.gradients import add_penalty, penalty_gradient
+from fastnn.reference.inputs import n_members_of
 from fastnn.reference.loss_functions import function_of, packed
-from fastnn.reference.network import Masks, Pass, Slopes, embedded_inputs, forward_pass, from_outputs
+from fastnn.reference.members import repeat_rows
+from fastnn.reference.network import Masks, Pass, Slopes, first_inputs, forward_pass, from_outputs
 from fastnn.reference.residual import Connections
 from fastnn.reference.target_options import for_columns, weighted_targets
 
@@ -60,7 +63,7 @@ def loss_and_gradient(
     """Return the mean loss over rows of data, and its gradients with respect to all parameters.
 
     The loss is the mean, weighted with `sample_weight`, plus l1 * sum(abs(w)) + l2 / 2 * sum(w**2) over all weights, and all
-    projections of residual connections.
+    projections of residual connections. That of a shared ensemble is the mean of the members' losses.
 
     Parameters
     ----------
@@ -137,9 +140,8 @@ def penalized(
     options = masks, slopes, normalizations, scales, input_mask, alphas, embeddings, residual
     run, inputs = _run(weights, biases, activations, X, y, loss, sample_weight, *options)
     value, steps = run.loss, list(run.backward())[::-1]
-    by_inputs, scale_gradient = run.through_inputs(steps[0][1])
-    weight_gradients: list[Array] = [inputs.T @ delta for inputs, delta in steps]
-    bias_gradients: list[Array] = [delta.sum(axis=0) for _, delta in steps]
+    by_inputs, scale_gradient = run.through_inputs(steps)
+    weight_gradients, bias_gradients = run.of_weights(steps)
     projection_gradients = _projection_gradients(run)
     projections = {each.end - 1: each.projection for each in residual or () if each.projection is not None}
     penalized = [*zip(weights, weight_gradients, penalties, strict=True)]
@@ -186,8 +188,8 @@ def input_gradient(
     with np.errstate(over="ignore", invalid="ignore"):
         options = None, slopes, normalizations, scales, None, alphas, embeddings, residual
         run, inputs = _run(weights, biases, activations, X, y, resolve(loss), None, *options)
-    *_, (_, first_delta) = run.backward()
-    return _through_embeddings(embeddings, inputs, run.through_inputs(first_delta)[0])[0]
+    steps = list(run.backward())[::-1]
+    return _through_embeddings(embeddings, inputs, run.through_inputs(steps)[0])[0]
 
 
 @np.errstate(over="ignore", invalid="ignore")
@@ -213,7 +215,7 @@ def vjp(
     weights, biases, activations, X, dropout_masks, slopes, normalizations, scales, input_mask, alphas, embeddings, residual
         As in `forward`.
     G : array-like, shape (n, n_out)
-        The gradient of the function with respect to the outputs.
+        The gradient of the function with respect to the outputs, which are means over the members of a shared ensemble.
 
     Returns
     -------
@@ -241,15 +243,19 @@ def vjp(
     (array([[ 3.],
            [30.]]), [array([[42.]])], [array([11.])])
     """
-    functions = checked_network(weights, biases, activations, normalizations, alphas, slopes=slopes)
+    n_members = n_members_of(checked_scales(weights, scales))
+    functions = checked_network(weights, biases, activations, normalizations, alphas, n_members, slopes=slopes)
     inputs = checked_inputs(weights, X, embeddings)
     options = dropout_masks, slopes, normalizations, scales, input_mask, alphas, embeddings, residual
     layers, residual_pass = forward_pass(weights, biases, activations, inputs, *options)
     gradient = as_float("G", G)
-    if gradient.shape != layers[-1][1].shape:
-        raise ValueError(f"G: expected shape {layers[-1][1].shape}, got {gradient.shape}")
+    expected = len(inputs), layers[-1][1].shape[1]
+    if gradient.shape != expected:
+        raise ValueError(f"G: expected shape {expected}, got {gradient.shape}")
     gradient = gradient.astype(inputs.dtype, copy=False)
-    first = embedded_inputs(embeddings, inputs)
+    if n_members > 1:
+        gradient = repeat_rows(gradient, n_members) / n_members
+    first = first_inputs(embeddings, inputs, n_members)
     run = from_outputs(
         *(weights, functions, first, layers, dropout_masks, 0.0, gradient),
         scales=scales,
@@ -257,15 +263,11 @@ def vjp(
         residual=residual_pass,
     )
     steps = list(run.backward())[::-1]
-    by_first, scale_gradient = run.through_inputs(steps[0][1])
+    by_first, scale_gradient = run.through_inputs(steps)
     by_inputs, of_embeddings = _through_embeddings(embeddings, inputs, by_first)
-    result = (
-        by_inputs,
-        [inputs.T @ delta for inputs, delta in steps],
-        [delta.sum(axis=0) for _, delta in steps],
-    )
+    others = _other_gradients(run, slopes, normalizations, scale_gradient, alphas)
     last = [] if residual is None else [_projection_gradients(run)]
-    return *result, *_other_gradients(run, slopes, normalizations, scale_gradient, alphas), *of_embeddings, *last
+    return by_inputs, *run.of_weights(steps), *others, *of_embeddings, *last
 
 
 def jacobian(
@@ -296,7 +298,8 @@ def jacobian(
     >>> jacobian([np.array([[3.0], [4.0]])], [np.array([0.0])], ["identity"], [[1.0, 2.0]])
     array([[[3., 4.]]])
     """
-    inputs, n_out = checked_inputs(weights, X, embeddings), weights[-1].shape[1]
+    inputs = checked_inputs(weights, X, embeddings)
+    n_out = weights[-1].shape[1] // n_members_of(checked_scales(weights, scales))
     result = np.empty((len(inputs), n_out, inputs.shape[1]), inputs.dtype)
     for j in range(n_out):
         one_output = np.zeros((len(inputs), n_out), inputs.dtype)
@@ -332,21 +335,25 @@ def _run(
     residual: Connections,
 ) -> tuple[Pass, Array]:
     """Return the pass, and the rows of X that count."""
-    functions = checked_network(weights, biases, activations, normalizations, alphas, slopes=slopes)
-    inputs, targets, row_weights = checked_data(weights, functions[-1], X, y, loss, sample_weight, embeddings)
+    n_members = n_members_of(checked_scales(weights, scales))
+    functions = checked_network(weights, biases, activations, normalizations, alphas, n_members, slopes=slopes)
+    data = checked_data(weights, functions[-1], X, y, loss, sample_weight, embeddings, n_members)
+    inputs, targets, row_weights = data
     counted = row_weights != 0
     if not counted.all():  # the other rows may contain any values
         inputs, targets, row_weights = inputs[counted], targets[counted], row_weights[counted]
-        masks = None if masks is None else [None if mask is None else mask[counted] for mask in masks]
-        input_mask = None if input_mask is None else input_mask[counted]
+        passed = np.repeat(counted, n_members)
+        masks = None if masks is None else [None if mask is None else mask[passed] for mask in masks]
+        input_mask = None if input_mask is None else input_mask[passed]
     others = masks, slopes, normalizations, scales, input_mask, alphas, embeddings, residual
     layers, residual_pass = forward_pass(weights, biases, activations, inputs, *others)
     z, a = layers[-1]
+    targets, row_weights = np.repeat(targets, n_members, axis=0), np.repeat(row_weights, n_members)
     labels = takes_as_labels(loss, np.asarray(y))
     value, gradient = _mean_loss(loss, targets, z if loss.from_logits else a, row_weights, labels)
     options: dict[str, Any] = {"logits": loss.from_logits, "scales": scales, "input_mask": input_mask}
     options["residual"] = residual_pass
-    first = embedded_inputs(embeddings, inputs)
+    first = first_inputs(embeddings, inputs, n_members)
     return from_outputs(weights, functions, first, layers, masks, value, gradient, **options), inputs
 
 

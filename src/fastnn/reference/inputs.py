@@ -20,8 +20,9 @@ def scale_inputs(x: Array, scales: Array | None = None, mask: Array | None = Non
     ----------
     x : ndarray, shape (n, n_in)
         Rows of inputs.
-    scales : ndarray, shape (n_in,), optional
-        The factors. By default, all are 1.
+    scales : ndarray, shape (n_in,) or (n_members, n_in), optional
+        The factors. By default, all are 1. With factors for each member of a shared ensemble, row i is that of member
+        ``i % n_members``.
     mask : ndarray, shape (n, n_in), optional
         The factors of dropout (see `dropout_mask`). By default, nothing is dropped.
 
@@ -31,7 +32,7 @@ def scale_inputs(x: Array, scales: Array | None = None, mask: Array | None = Non
     array([[3., 1.]])
     """
     dropped = x if mask is None else x * mask
-    return dropped if scales is None else dropped * scales
+    return dropped if scales is None else dropped * _of_rows(scales, len(x))
 
 
 def scale_inputs_grad(x: Array, scales: Array | None, mask: Array | None, grad: Array) -> tuple[Array, Array | None]:
@@ -46,4 +47,17 @@ def scale_inputs_grad(x: Array, scales: Array | None, mask: Array | None, grad: 
     """
     if scales is None:
         return (grad if mask is None else grad * mask), None
-    return scale_inputs(grad, scales, mask), np.sum(grad * scale_inputs(x, None, mask), axis=0)
+    by_scales = grad * scale_inputs(x, None, mask)
+    if scales.ndim == 2:
+        by_scales = by_scales.reshape(-1, *scales.shape)
+    return scale_inputs(grad, scales, mask), np.sum(by_scales, axis=0)
+
+
+def n_members_of(scales: Array | None) -> int:
+    """Return the number of members of the network with these scales of its inputs; 1 for a plain network."""
+    return len(scales) if scales is not None and scales.ndim == 2 else 1
+
+
+def _of_rows(scales: Array, n_rows: int) -> Array:
+    """Return the scales, or those of each row of a shared ensemble."""
+    return scales if scales.ndim == 1 else np.tile(scales, (n_rows // len(scales), 1))

@@ -23,7 +23,8 @@ from fastnn.reference.arguments import (
     checked_scales,
 )
 from fastnn.reference.embeddings import Embedded, embed
-from fastnn.reference.inputs import scale_inputs, scale_inputs_grad
+from fastnn.reference.inputs import n_members_of, scale_inputs, scale_inputs_grad
+from fastnn.reference.members import repeat_rows, separate_outputs, separate_outputs_grad
 from fastnn.reference.normalization import Normalized
 from fastnn.reference.parametric import Parametric, Prelu
 from fastnn.reference.residual import Connections, ResidualPass
@@ -68,8 +69,10 @@ def forward(
         The slopes (n_out,) of each layer with the activation "prelu".
     normalizations : sequence of Normalization or None, optional
         The normalization of each layer before or after its activation.
-    scales : ndarray, shape (n_in,), optional
-        The trained factors of the inputs (see `scale_inputs`).
+    scales : ndarray, shape (n_in,) or (n_members, n_in), optional
+        The trained factors of the inputs (see `scale_inputs`). With factors for each member, the network is a shared
+        ensemble: n is then the number of rows times that of members (see `repeat_rows`), and the last layer has weights
+        and biases for each member (see `separate_outputs`).
     input_mask : ndarray, shape (n, n_in), optional
         Factors that multiply the inputs under dropout (see `dropout_mask`).
     alphas : sequence of ndarrays or None, optional
@@ -114,24 +117,27 @@ def forward_pass(
     residual: Connections,
 ) -> tuple[list[tuple[Array, Array]], ResidualPass | None]:
     """Return z and a of every layer, and the pass with residual connections if there are any."""
-    functions = checked_network(weights, biases, activations, normalizations, alphas, slopes=slopes)
-    inputs = embedded_inputs(embeddings, checked_inputs(weights, X, embeddings))
-    inputs = scale_inputs(inputs, checked_scales(weights, scales), input_mask)
-    if checked_residual(weights, residual):
+    n_members = n_members_of(checked_scales(weights, scales))
+    functions = checked_network(weights, biases, activations, normalizations, alphas, n_members, slopes=slopes)
+    inputs = first_inputs(embeddings, checked_inputs(weights, X, embeddings), n_members)
+    inputs = scale_inputs(inputs, scales, input_mask)
+    if checked_residual(weights, residual, n_members):
         run = ResidualPass(weights, biases, functions, residual or (), dropout_masks)
         return run.forward(inputs), run
     layers: list[tuple[Array, Array]] = []
     for layer, (w, b, function) in enumerate(zip(weights, biases, functions, strict=True)):
-        z = inputs @ w + b
+        separate = n_members > 1 and layer == len(weights) - 1
+        z = separate_outputs(inputs, w, b, n_members) if separate else inputs @ w + b
         a = function.value(z)
         layers.append((z, a))
         inputs = _dropped(a, layer, dropout_masks)
     return layers, None
 
 
-def embedded_inputs(embeddings: Embedded | None, X: Array) -> Array:
-    """Return the inputs of the first layer."""
-    return X if embeddings is None else embed(embeddings, X)
+def first_inputs(embeddings: Embedded | None, X: Array, n_members: int) -> Array:
+    """Return the inputs of the first layer before their scales, those of all members."""
+    inputs = X if embeddings is None else embed(embeddings, X)
+    return inputs if n_members == 1 else repeat_rows(inputs, n_members)
 
 
 # The value of the loss shows a divergence; warnings would add nothing.
@@ -155,12 +161,41 @@ class Pass:
     input_mask: Array | None = None
     residual: ResidualPass | None = None
 
-    def through_inputs(self, first_delta: Array) -> tuple[Array, Array | None]:
-        """Return the gradients with respect to the inputs and their scales, given that with respect to the first z."""
-        grad = first_delta @ self.weights[0].T
+    @property
+    def n_members(self) -> int:
+        """The number of members of a shared ensemble; 1 for a plain network."""
+        return n_members_of(self.scales)
+
+    def _is_separate(self, layer: int) -> bool:
+        return self.n_members > 1 and layer == len(self.layers) - 1
+
+    def through_inputs(self, steps: Sequence[tuple[Array, Array]]) -> tuple[Array, Array | None]:
+        """Return the gradients with respect to the inputs and their scales, given the results of `backward` by layer.
+
+        That with respect to an input is the sum over the members.
+        """
+        grad = self._through_weights(0, *steps[0])
         if self.residual is not None and self.residual.by_inputs is not None:
             grad = grad + self.residual.by_inputs
-        return scale_inputs_grad(self.inputs, self.scales, self.input_mask, grad)
+        by_inputs, by_scales = scale_inputs_grad(self.inputs, self.scales, self.input_mask, grad)
+        if self.n_members > 1:
+            by_inputs = by_inputs.reshape(-1, self.n_members, by_inputs.shape[1]).sum(axis=1)
+        return by_inputs, by_scales
+
+    def of_weights(self, steps: Sequence[tuple[Array, Array]]) -> tuple[list[Array], list[Array]]:
+        """Return the gradients of all weights and biases, given the results of `backward`, first layer first."""
+        by_weights: list[Array] = [inputs.T @ delta for inputs, delta in steps]
+        by_biases: list[Array] = [delta.sum(axis=0) for _, delta in steps]
+        if self.n_members > 1:
+            inputs, delta = steps[-1]
+            _, by_weights[-1], by_biases[-1] = separate_outputs_grad(inputs, self.weights[-1], delta, self.n_members)
+        return by_weights, by_biases
+
+    def _through_weights(self, layer: int, inputs: Array, delta: Array) -> Array:
+        """Return the gradient with respect to a layer's inputs."""
+        if self._is_separate(layer):
+            return separate_outputs_grad(inputs, self.weights[layer], delta, self.n_members)[0]
+        return delta @ self.weights[layer].T
 
     def backward(self) -> Iterator[tuple[Array, Array]]:
         """Yield the inputs of every layer and the gradient with respect to its z, from the last layer to the first."""
@@ -173,8 +208,9 @@ class Pass:
         delta = self.output_delta
         for layer in range(len(self.layers) - 1, 0, -1):
             z, a = self.layers[layer - 1]
-            yield _dropped(a, layer - 1, self.masks), delta
-            grad_a = _dropped(delta @ self.weights[layer].T, layer - 1, self.masks)
+            inputs = _dropped(a, layer - 1, self.masks)
+            yield inputs, delta
+            grad_a = _dropped(self._through_weights(layer, inputs, delta), layer - 1, self.masks)
             delta = self._through_activation(layer - 1, z, a, grad_a)
         yield scale_inputs(self.inputs, self.scales, self.input_mask), delta
 

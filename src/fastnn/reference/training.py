@@ -24,6 +24,7 @@ from fastnn.reference.arguments import (
     checked_data,
     checked_network,
     checked_residual,
+    checked_scales,
     takes_as_labels,
 )
 from fastnn.reference.averages import blend, ema_share
@@ -31,6 +32,7 @@ from fastnn.reference.derivatives import penalized
 from fastnn.reference.dropout import INPUT_LAYER, dropout_mask, dropout_rates
 from fastnn.reference.embeddings import Embedded
 from fastnn.reference.gradients import norm_factor, sum_of_squares
+from fastnn.reference.inputs import n_members_of
 from fastnn.reference.network import Slopes
 from fastnn.reference.residual import Connections
 from fastnn.reference.target_options import weighted_targets
@@ -122,8 +124,8 @@ def train(
         apply to them.
     normalizations : sequence of Normalization or None, optional
         The normalization of each layer, whose parameters are treated like slopes.
-    scales : ndarray, shape (n_in,), optional
-        The trained factors of the inputs, which are treated like slopes.
+    scales : ndarray, shape (n_in,) or (n_members, n_in), optional
+        The trained factors of the inputs, which are treated like slopes; those of each member make a shared ensemble.
     input_dropout : float, default 0.0
         The probability of dropping an input.
     alphas : sequence of ndarrays or None, optional
@@ -157,8 +159,10 @@ def train(
     >>> W[0].round(6), b[0].round(6)
     (array([[2.]]), array([1.]))
     """
-    loss, output = resolve(loss), checked_network(weights, biases, activations, normalizations, alphas, slopes=slopes)[-1]
-    inputs, targets, row_weights = checked_data(weights, output, X, y, loss, sample_weight, embeddings)
+    n_members = n_members_of(checked_scales(weights, scales))
+    functions = checked_network(weights, biases, activations, normalizations, alphas, n_members, slopes=slopes)
+    loss, output = resolve(loss), functions[-1]
+    inputs, targets, row_weights = checked_data(weights, output, X, y, loss, sample_weight, embeddings, n_members)
     labels = takes_as_labels(loss, np.asarray(y))
     shares = np.abs(row_weights) * weighted_targets(targets, loss.target_options, labels=labels).rows
     if labels:
@@ -172,7 +176,7 @@ def train(
     alphas = [None] * len(weights) if alphas is None else alphas
     first = [scales, *[None] * (len(weights) - 1)]
     of_embeddings = [] if embeddings is None else [array for _, array in embeddings]
-    connections = {each.end - 1: each.projection for each in checked_residual(weights, residual) or ()}
+    connections = {each.end - 1: each.projection for each in checked_residual(weights, residual, n_members) or ()}
     projections = [connections.get(layer) for layer in range(len(weights))]
     by_kind = [weights, biases, slopes, *_by_kind(normalizations), alphas, first, projections]
     groups, updates = _groups(layer_settings, optimizer, by_kind, of_embeddings), 0
@@ -195,7 +199,7 @@ def train(
             own_penalties = [others_of.get(layer, (0.0, 0.0)) for layer in range(len(weights))]
             factor = float(evaluate(dropout_factor, np.array(updates), "dropout_factor", 1.0, with_high=True))
             of_step = _smoothed_less(loss, label_smoothing_factor, updates)
-            input_mask, *masks = _draw_masks(rng, drop, factor, len(rows), sizes, weights[0].dtype)
+            input_mask, *masks = _draw_masks(rng, drop, factor, len(rows) * n_members, sizes, weights[0].dtype)
             with np.errstate(over="ignore", invalid="ignore"):
                 value, weight_gradients, bias_gradients, slope_gradients, of_normalizations, *others = penalized(
                     *(penalties, own_penalties, weights, biases, activations, inputs[rows], targets[rows], of_step),

@@ -83,6 +83,7 @@ class Loop:
         if (
             network.embeddings
             or network.residual
+            or network.n_members > 1
             or network.drops
             or not all(layer.has_only_sums for layer in network.layers)
         ):

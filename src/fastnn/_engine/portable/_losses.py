@@ -29,7 +29,7 @@ class MeanLoss:
     """The mean of a loss over weighted rows, and its gradient."""
 
     def __init__(self, loss: NativeLoss) -> None:
-        self._given = loss.given  # whether the targets are the gradient with respect to the outputs
+        self.is_given = loss.given  # whether the targets are the gradient with respect to the outputs
         self._function = LOSSES["mse"] if loss.given else _function(loss)
         self._weighted = runnable(weighted, value=self._function.value, gradient=self._function.gradient)
         self.parameter, self.per_row = packed(loss.parameter, loss.parameters), loss.per_row
@@ -83,7 +83,7 @@ class MeanLoss:
         The loss is the contribution of these rows to a mean over rows whose total weight is `divisor`. The weight of an
         element is the product of the weight of its row and that of `elements`.
         """
-        if self._given:
+        if self.is_given:
             delta[...] = y
             return float(np.sum(p - p))  # which shows whether the outputs are finite
         if not self.has_mean(divisor):
@@ -115,7 +115,7 @@ class MeanLoss:
 
     def pointer(self, dtype: DTypeLike) -> int | None:
         """Return the address of `weighted`, or None if only Python can evaluate the loss."""
-        if self._given or self._heads:
+        if self.is_given or self._heads:
             return None
         rows, shares = np.empty((1, 1), dtype), np.empty((1, 1))
         arguments = rows, rows, self.parameter, shares, rows

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fastnn import reference
-from fastnn._checks.limits import MAX_LAYERS
+from fastnn._checks.limits import MAX_LAYERS, MAX_MEMBERS
 from fastnn._engine.losses import NativeLoss
 from fastnn._engine.portable._elementwise import aligned_zeros
 from fastnn._engine.portable._layers import (
@@ -71,6 +71,7 @@ class Network:
         embeddings: tuple[Embedding, ...] = (),
         residual: tuple[tuple[int, int], ...] = (),
         residual_place: str = "after",
+        n_members: int = 1,
     ) -> None:
         n_layers = len(layer_sizes) - 1
         normalizations = (None,) * n_layers if normalizations is None else normalizations
@@ -80,11 +81,16 @@ class Network:
             raise ValueError(
                 f"layer_sizes: expected 1 to {MAX_LAYERS} layers, each with an activation and a dropout, got {n_layers}"
             )
-        self.layer_sizes, self.activations, self.dropout = layer_sizes, activations, dropout
+        if not 1 <= n_members <= MAX_MEMBERS or (n_members > 1 and input_scale):
+            raise ValueError(f"n_members: expected 1 to {MAX_MEMBERS}, with scales of their own, got {n_members}")
+        if n_members > 1 and residual:
+            raise ValueError(f"residual: a shared ensemble has no residual connections, got {residual}")
+        self.layer_sizes, self.activations, self.dropout, self.n_members = layer_sizes, activations, dropout, n_members
         self.normalizations, self.dtype, self.embeddings = normalizations, np.dtype(dtype), embeddings
         self.input_scale, self.input_dropout, self.parametric = input_scale, input_dropout, parametric
         self.residual, self.residual_place = residual, residual_place
-        self._blocks = _lay_out(layer_sizes, activations, normalizations, parametric, input_scale, embeddings, residual)
+        others = embeddings, residual, n_members
+        self._blocks = _lay_out(layer_sizes, activations, normalizations, parametric, input_scale, *others)
         self.storage = aligned_zeros(self._blocks[-1].place.stop, self.dtype)
         self.parameters = self.views(self.storage)
         each = zip(activations, dropout, normalizations, Parameters.of_layers(self.parameters), strict=True)
@@ -95,7 +101,7 @@ class Network:
         """Return a pass of batches with this number of rows. With `logits`, the last layer has no activation."""
         options: dict[str, Any] = {"logits": logits, "embeddings": self.embedded}
         if not self.residual:
-            return Pass(self.layers, n_rows, self.dtype, **options)
+            return Pass(self.layers, n_rows, self.dtype, n_members=self.n_members, **options)
         from fastnn._engine.portable._residual import ResidualPass, residual_layers
 
         connections = self.residual, self.residual_place
@@ -125,7 +131,8 @@ class Network:
 
         Each kind has one array per layer, or None for a layer without such parameters. Weights are (n_in, n_out),
         projections (n_from, n_out), scales (n_in,), and all other kinds (n_out,), but those of embeddings, which have one
-        matrix per embedding, or None.
+        matrix per embedding, or None. Of shared ensembles, scales are (n_members, n_in), and n_out of the last layer's
+        weights and biases counts the outputs of all members.
         """
         kinds: dict[str, list[Any]] = {kind: [None] * (len(self.layer_sizes) - 1) for kind in BLOCK_KINDS}
         kinds[EMBEDDED] = [None] * len(self.embeddings)
@@ -174,19 +181,24 @@ class Network:
             raise ValueError("out must be contiguous and of the network's shape and dtype")
         result = out.reshape(n_rows, n_out)
         for rows, batch in self._pieces(n_rows):
-            result[rows] = batch.forward(read_x(x, rows, self.dtype))
+            result[rows] = batch.mean(batch.forward(read_x(x, rows, self.dtype)))
         return out
 
     @np.errstate(all="ignore")
     def outputs(self, x: Array | SparseRows, n_threads: int | None = None) -> list[Array]:
-        """Return the activations of every layer for rows (n, n_in)."""
+        """Return the activations of every layer for rows (n, n_in).
+
+        Those of the hidden layers of shared ensembles are (n, n_members, n_out).
+        """
         n_rows = self.count_rows(x)
         self.check_x(x, n_rows)
         arrays = [np.empty((n_rows, size), self.dtype) for size in self.layer_sizes[1:]]
+        if self.n_members > 1:
+            arrays[:-1] = [np.empty((n_rows, self.n_members, size), self.dtype) for size in self.layer_sizes[1:-1]]
         for rows, batch in self._pieces(n_rows):
-            batch.forward(read_x(x, rows, self.dtype))
-            for a, outputs in zip(arrays, batch.outputs, strict=True):
-                a[rows] = outputs
+            p = batch.forward(read_x(x, rows, self.dtype))
+            for a, outputs in zip(arrays, (*batch.outputs[:-1], batch.mean(p)), strict=True):
+                a[rows] = outputs.reshape(-1, *a.shape[1:])
         return arrays
 
     @np.errstate(all="ignore")
@@ -247,7 +259,7 @@ class Network:
         for rows, batch in self._pieces(n_rows, at_once, logits=mean.from_logits):
             inputs = read_x(x, readable[rows], self.dtype)
             p = batch.forward(inputs, keys, dropout_factor)
-            value += mean.compute(targets.y[rows], p, weight[rows], targets.elements[rows], divisor, batch.grad_outputs)
+            value += batch.loss(mean, (targets.y[rows], weight[rows], targets.elements[rows]), p, divisor)
             if by_parameter is None and by_input is None:
                 continue
             batch.backward(gradients)
@@ -295,7 +307,7 @@ class Network:
             batch.forward(read_x(x, rows, self.dtype))
             for j in range(n_out):
                 batch.grad_outputs[...] = 0
-                batch.grad_outputs[:, j] = 1
+                batch.grad_outputs[:, j] = 1 / self.n_members
                 batch.backward(None)
                 result[rows, j] = batch.grad_inputs()
 
@@ -317,8 +329,9 @@ class Network:
     def check_x(self, x: Array | SparseRows, n_rows: int) -> None:
         """Raise ValueError or TypeError unless the network can read the rows."""
         if isinstance(x, SparseRows):
-            if self.embeddings:
-                raise TypeError("X: expected a dense array for a model with embeddings, got a sparse matrix")
+            if self.embeddings or self.n_members > 1:
+                kind = "model with embeddings" if self.embeddings else "shared ensemble"
+                raise TypeError(f"X: expected a dense array for a {kind}, got a sparse matrix")
             if any(begin == 0 for begin, _ in self.residual):
                 raise TypeError("X: expected a dense array for a residual connection from the inputs, got a sparse matrix")
             check_sparse(x, "X", n_rows, self.layer_sizes[0], self.dtype)
@@ -365,6 +378,7 @@ def _lay_out(
     input_scale: bool,
     embeddings: tuple[Embedding, ...],
     residual: tuple[tuple[int, int], ...],
+    n_members: int,
 ) -> list[_Block]:
     """Return the blocks of all embeddings and layers, one behind the other in the storage."""
     blocks, start = [], 0
@@ -376,9 +390,13 @@ def _lay_out(
     widths = (stage_width(embeddings, layer_sizes[0]), *layer_sizes[1:])
     each = zip(pairwise(widths), activations, normalizations, parametric, strict=True)
     for layer, (sizes, activation, normalization, has_alphas) in enumerate(each):
-        n_from = next((widths[begin] for begin, end in residual if end == layer + 1), None)
-        scales_inputs = input_scale and layer == 0
-        options: Any = {"is_parametric": has_alphas, "scales_inputs": scales_inputs, "n_from": n_from}
+        options: dict[str, Any] = {
+            "is_parametric": has_alphas,
+            "scales_inputs": (input_scale or n_members > 1) and layer == 0,
+            "n_from": next((widths[begin] for begin, end in residual if end == layer + 1), None),
+            "n_members": n_members,
+            "is_separate": n_members > 1 and layer == len(activations) - 1,
+        }
         of_layer = shapes(*sizes, _check(activation), normalization, **options)
         for kind, shape in of_layer.items():
             end = start + math.prod(shape)

@@ -44,7 +44,7 @@ def residual_layers(
         for each, gains, shifts in zip(normalizations, parameters["gains"], parameters["shifts"], strict=True)
     ]
     weights, biases = parameters["weights"], parameters["biases"]
-    of_activations = {kind: parameters[kind] for kind in _OF_ACTIVATIONS}
+    of_activations: dict[str, Any] = {kind: parameters[kind] for kind in _OF_ACTIVATIONS}
     functions = checked_network(weights, biases, activations, of_layers, parameters["alphas"], **of_activations)
     projections = parameters["projections"]
     connections = [_reference.Connection(begin, end, place, projections[end - 1]) for begin, end in residual]

@@ -265,8 +265,7 @@ class Run:
             self._passes[count] = self._network.new_pass(count, logits=self._loss.from_logits)
         batch, rows = self._passes[count], slice(begin, end)
         p = batch.forward(piece.x[rows], keys, dropout_factor)
-        weights = piece.weight[rows], piece.elements[rows]
-        loss = self._loss.compute(piece.y[rows], p, *weights, divisor, batch.grad_outputs)
+        loss = batch.loss(self._loss, (piece.y[rows], piece.weight[rows], piece.elements[rows]), p, divisor)
         batch.backward(self._gradients)
         return loss
 

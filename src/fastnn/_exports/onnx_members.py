@@ -1,0 +1,44 @@
+"""Shared ensembles in ONNX's operators: row ``i * n_members + m`` of hidden layers is row i as member m sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn._exports.layers import Layer
+from fastnn._exports.onnx_package import TensorProto
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from fastnn._exports.onnx_graph import Graph
+
+
+def add_scales(graph: Graph, scales: NDArray[Any], inputs: str) -> str:
+    """Add the scales (n_members, n_in) of rows `inputs`, and return the name of the rows of all members."""
+    n_in = scales.shape[1]
+    scaled = graph.node("Mul", _reshaped(graph, inputs, (-1, 1, n_in)), graph.constant(scales, name="scales.0"))
+    return _reshaped(graph, scaled, (-1, n_in))
+
+
+def add_separate_outputs(graph: Graph, layer: Layer, number: int, n_members: int, inputs: str) -> str:
+    """Add the sums of the last layer, in which each member has weights and biases of its own."""
+    n_in = len(layer.weights)
+    weights = layer.weights.reshape(n_in, n_members, -1).swapaxes(0, 1)
+    biases = layer.bias.reshape(n_members, 1, -1)
+    rows = _reshaped(graph, inputs, (-1, n_members, 1, n_in))
+    products = graph.node("MatMul", rows, graph.constant(weights, name=f"weights.{number}"))
+    z = graph.node("Add", products, graph.constant(biases, name=f"biases.{number}"))
+    return _reshaped(graph, z, (-1, weights.shape[2]))
+
+
+def add_mean(graph: Graph, n_members: int, n_out: int, outputs: str) -> str:
+    """Add the mean over members, and return its name."""
+    shares = graph.constant(np.full((1, n_members), 1 / n_members), name="shares")
+    return _reshaped(graph, graph.node("MatMul", shares, _reshaped(graph, outputs, (-1, n_members, n_out))), (-1, n_out))
+
+
+def _reshaped(graph: Graph, values: str, shape: Sequence[int]) -> str:
+    return graph.node("Reshape", values, graph.constant(list(shape), TensorProto.INT64, "shape"))
