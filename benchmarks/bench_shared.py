@@ -1,0 +1,124 @@
+"""Training steps of shared ensembles (TabM-mini), checked against PyTorch, then timed on one thread.
+
+The network is that of Gorishniy, Kotelnikov and Babenko, "TabM: advancing tabular deep learning with parameter-efficient
+ensembling" (2025), with 32 members and smaller layers. One network on a batch with as many rows as all members see together
+shows what scales and outputs of their own cost.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+from libraries import Work, torch_on
+
+from fastnn import MLP, Adam, SharedEnsemble, Trainer
+
+N_INPUTS, N_MEMBERS = 8, 32  # columns as in California housing
+
+
+@dataclass(frozen=True)
+class Case:
+    """The width of both hidden layers, and the rows of a batch."""
+
+    width: int
+    batch_size: int
+
+    def __str__(self) -> str:
+        return f"TabM-mini, {'-'.join(map(str, self.sizes))}, {N_MEMBERS} members, batch {self.batch_size}"
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        return N_INPUTS, self.width, self.width, 1
+
+    @property
+    def flop(self) -> float:
+        """The operations of a step."""
+        return 3 * 2.0 * sum(n_in * n_out for n_in, n_out in pairwise(self.sizes)) * self.batch_size * N_MEMBERS
+
+    def model(self) -> MLP:
+        return MLP(self.sizes, "relu", shared=SharedEnsemble(N_MEMBERS), random_state=0)
+
+    def data(self, n_copies: int = 1) -> tuple[np.ndarray, np.ndarray]:
+        """Return a batch whose rows are repeated."""
+        rng = np.random.default_rng(0)
+        X, y = (rng.standard_normal((self.batch_size, n), np.float32) for n in (N_INPUTS, 1))
+        return np.repeat(X, n_copies, axis=0), np.repeat(y, n_copies, axis=0)
+
+
+def step_of(model: MLP, X: np.ndarray, y: np.ndarray) -> tuple[Work, Any]:
+    """Return a function that makes a step, and the model."""
+    trainer = Trainer(model, "mse", Adam(1e-3), n_threads=1, random_state=0)
+    return lambda: trainer.step(X, y), trainer.model
+
+
+def fastnn_step(case: Case) -> tuple[Work, Any]:
+    """Return the step of the shared ensemble."""
+    return step_of(case.model(), *case.data())
+
+
+def one_network(case: Case) -> tuple[Work, Any]:
+    """Return the step of one network on the rows of all members."""
+    return step_of(MLP(case.sizes, "relu", random_state=0), *case.data(N_MEMBERS))
+
+
+def torch_step(case: Case) -> tuple[Work, Any]:
+    """Return the step with PyTorch, from the same parameters and with fused Adam, and a function that predicts."""
+    torch = torch_on(1)
+    (X, y), model = map(torch.from_numpy, case.data()), case.model()
+
+    def parameter(values: np.ndarray) -> Any:
+        return torch.nn.Parameter(torch.from_numpy(np.array(values)))
+
+    scales = parameter(model.scales[0])
+    linear = [torch.nn.Linear(*pair) for pair in pairwise(case.sizes[:-1])]
+    with torch.no_grad():
+        for layer, weights, biases in zip(linear, model.weights, model.biases, strict=False):
+            layer.weight.copy_(torch.from_numpy(weights.T.copy()))
+            layer.bias.copy_(torch.from_numpy(biases.copy()))
+    heads = parameter(model.weights[-1].T.reshape(N_MEMBERS, case.width, 1))  # (members, n_in, 1)
+    head_biases = parameter(model.biases[-1][:, None])
+    parameters = [scales, heads, head_biases, *(p for layer in linear for p in layer.parameters())]
+    optimizer = torch.optim.Adam(parameters, lr=1e-3, fused=True)
+
+    def members(x: Any) -> Any:
+        h = x[:, None] * scales  # (rows, members, n_in)
+        for layer in linear:
+            h = torch.relu(layer(h))
+        return torch.einsum("nki,kio->nko", h, heads) + head_biases
+
+    def step() -> None:
+        optimizer.zero_grad()
+        torch.nn.functional.mse_loss(members(X), y[:, None].expand(-1, N_MEMBERS, -1)).backward()
+        optimizer.step()
+
+    return step, lambda x: members(x).mean(dim=1)
+
+
+STEPS = {"fastnn": fastnn_step, "one network": one_network, "PyTorch": torch_step}
+
+
+@pytest.mark.parametrize("n_threads", [1], indirect=True)
+@pytest.mark.parametrize("contestant", STEPS)
+@pytest.mark.parametrize("case", [Case(64, 64), Case(128, 256)], ids=str)
+def test_step(contest, n_threads, case, contestant):
+    if contestant == "PyTorch":
+        assert_same_predictions(case)
+    step, _ = STEPS[contestant](case)
+    anchor = None if contestant == "fastnn" else fastnn_step(case)[0]
+    table = "microseconds a step of a shared ensemble, float32, 1 thread"
+    contest(f"shared, {case}", contestant, step, anchor, table=table, row=str(case), flop=case.flop)
+
+
+def assert_same_predictions(case: Case) -> None:
+    """Make some steps with both libraries, and compare the predictions."""
+    (ours, model), (theirs, predict) = fastnn_step(case), torch_step(case)
+    for _ in range(5):
+        ours()
+        theirs()
+    torch, X = torch_on(1), case.data()[0]
+    with torch.no_grad():
+        np.testing.assert_allclose(model.predict(X), predict(torch.from_numpy(X)).numpy(), rtol=1e-3, atol=1e-3)
