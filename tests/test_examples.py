@@ -89,3 +89,8 @@ def test_networks_of_positions_learn_a_picture(example):
         _, epochs, reached = siren.fit(model, positions, colors, target=25.0, most_epochs=200)
         assert reached >= 25.0
         assert epochs < 200
+
+
+def test_a_shared_ensemble_predicts_better_than_one_network(example):
+    errors = example("shared_ensemble").main(n=600, most_epochs=100)
+    assert errors[32] < 0.9 * errors[1] < 0.4
