@@ -22,4 +22,18 @@ void free_zeros(void *memory) {
     std::free(raw);
 }
 
+bool KeptArray::grow(int64_t bytes) {
+    if (bytes <= bytes_) return true;
+    free_zeros(start_);
+    start_ = allocate_zeros(bytes);
+    bytes_ = start_ ? bytes : 0;
+    return start_;
+}
+
+bool KeptArray::clear(int64_t bytes) {
+    if (bytes > bytes_) return grow(bytes);
+    std::memset(start_, 0, size_t(bytes));
+    return true;
+}
+
 }  // namespace fastnn

@@ -1,4 +1,4 @@
-// Arrays of zeros that begin at a multiple of 64 bytes.
+// Arrays of zeros that begin at a multiple of 64 bytes, and memory that grows.
 #pragma once
 
 #include <cstdint>
@@ -7,5 +7,24 @@ namespace fastnn {
 
 void *allocate_zeros(int64_t bytes);  // null without memory
 void free_zeros(void *memory);
+
+// An array that is kept from one use to the next. It is replaced by a larger one if a use needs more.
+class KeptArray {
+  public:
+    KeptArray() = default;
+    ~KeptArray() { free_zeros(start_); }
+    KeptArray(const KeptArray &) = delete;
+    KeptArray &operator=(const KeptArray &) = delete;
+
+    void *start() const { return start_; }
+    // Makes room for this number of bytes, and returns whether there is memory. New memory is all zero; the old one stays as it is.
+    bool grow(int64_t bytes);
+    // Makes room for zeros, and returns whether there is memory.
+    bool clear(int64_t bytes);
+
+  private:
+    void *start_ = nullptr;
+    int64_t bytes_ = 0;
+};
 
 }  // namespace fastnn

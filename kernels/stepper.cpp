@@ -12,15 +12,6 @@
 namespace fastnn {
 namespace {
 
-// Makes room for `wanted` bytes. New memory is all zero.
-bool grow(void *&memory, int64_t &bytes, int64_t wanted) {
-    if (wanted <= bytes) return true;
-    free_zeros(memory);
-    memory = allocate_zeros(wanted);
-    bytes = memory ? wanted : 0;
-    return memory;
-}
-
 // Dense rows for a step: a copy if they share memory with the parameters, which the step changes as it reads them.
 class StepRows {
   public:
@@ -55,22 +46,15 @@ class StepRows {
 
 }  // namespace
 
-Stepper::~Stepper() {
-    free_zeros(snapshot_);
-    free_zeros(workspace_);
-}
-
 bool Stepper::lay_out(const Rows &x, int64_t n_rows) {
     const Kernels &k = kernels_of(type);
     Training &t = training;
     const int64_t size = t.network.size * element_size(type) * t.n_state_arrays();
-    if (!grow(snapshot_, snapshot_bytes_, size)) return false;
-    t.snapshot = snapshot_;
+    if (!snapshot.grow(size)) return false;
+    t.snapshot = snapshot.start();
     if (!x.sparse() && n_rows == rows_ && t.max_threads == threads_ && t.loss.given == given_) return true;
-    const int64_t bytes = k.training_bytes(t);
     rows_ = -1;
-    if (bytes <= workspace_bytes_) std::memset(workspace_, 0, size_t(bytes));
-    else if (!grow(workspace_, workspace_bytes_, bytes)) return false;
+    if (!workspace.clear(k.training_bytes(t))) return false;
     if (!x.sparse()) rows_ = n_rows, threads_ = t.max_threads, given_ = t.loss.given;
     return true;
 }
@@ -95,7 +79,7 @@ StepStatus Stepper::run(const Rows &x, const Rows &y, const double *sample_weigh
     choose_threads(t, type, n_threads, work_per_row * double(n_rows));
     if (!lay_out(x, n_rows)) return StepStatus::no_memory;
     Status status = Status::paused;
-    while (status == Status::paused) status = kernels_of(type).train(t, workspace_);  // a region may end before the step
+    while (status == Status::paused) status = kernels_of(type).train(t, workspace.start());  // a region may end before the step
     return status == Status::finished   ? StepStatus::done
            : status == Status::diverged ? StepStatus::diverged
                                         : StepStatus::weightless;

@@ -5,6 +5,7 @@
 
 #include "accumulated.h"
 #include "calls.h"
+#include "memory.h"
 
 namespace fastnn {
 
@@ -14,7 +15,6 @@ enum class StepStatus : int32_t { done, diverged, weightless, no_memory, nothing
 class Stepper {
   public:
     Stepper() = default;
-    ~Stepper();
     Stepper(const Stepper &) = delete;
     Stepper &operator=(const Stepper &) = delete;
 
@@ -49,6 +49,8 @@ class Stepper {
     // average over epochs.
     StepStatus apply_gradient(const void *gradient, bool ends_epoch = false);
     Accumulated accumulated;
+    // Of the step or the run in hand: both are kept for the next one. Whoever uses them between two steps calls change().
+    KeptArray snapshot, workspace;
     double dropout_factor = 1, label_smoothing_factor = 1;  // of the batches that are accumulated
 
   private:
@@ -58,8 +60,6 @@ class Stepper {
                                 double *weight);
 
     std::atomic<bool> busy_{false};
-    void *snapshot_ = nullptr, *workspace_ = nullptr;
-    int64_t snapshot_bytes_ = 0, workspace_bytes_ = 0;
     int64_t rows_ = -1, threads_ = 0;  // of the dense batches that the workspace is laid out for
     bool given_ = false;               // whether it is laid out for steps by a given gradient
 };

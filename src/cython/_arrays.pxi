@@ -40,14 +40,6 @@ cdef no_memory_for(int64_t bytes):
     return MemoryError(f"there is no memory for {bytes / 2**20:.0f} MiB of parameters or workspace")
 
 
-cdef void *zeros_for(int64_t bytes) except NULL:
-    """Return the address of zeros that begin at a multiple of 64 bytes, which the caller must free by free_zeros."""
-    cdef void *memory = allocate_zeros(bytes)
-    if memory == NULL:
-        raise no_memory_for(bytes)
-    return memory
-
-
 cdef float_array(cnp.ndarray a):
     if not cnp.PyArray_ISCARRAY(a) or cnp.PyArray_TYPE(a) not in (cnp.NPY_FLOAT32, cnp.NPY_FLOAT64):
         raise TypeError("a writable contiguous float32 or float64 array is expected")

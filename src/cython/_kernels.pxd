@@ -15,8 +15,10 @@ cdef extern from "numpy/random/bitgen.h":
         pass
 
 cdef extern from "kernels/memory.h" namespace "fastnn" nogil:
-    void *allocate_zeros(int64_t bytes)
-    void free_zeros(void *memory)
+    cdef cppclass KeptArray:
+        void *start()
+        bint grow(int64_t bytes)
+        bint clear(int64_t bytes)
 
 cdef extern from "kernels/threads.h" namespace "fastnn" nogil:
     int thread_limit
@@ -332,6 +334,7 @@ cdef extern from "kernels/stepper.h" namespace "fastnn" nogil:
         StepStatus apply()
         StepStatus apply_gradient(const void *gradient, bint ends_epoch)
         Accumulated accumulated
+        KeptArray snapshot, workspace
         double dropout_factor, label_smoothing_factor
 
 cdef extern from "kernels/c_api.h" nogil:

@@ -43,6 +43,13 @@ cdef int fill_averaging(Averaging *native, averaging, Network network) except -1
     return 0
 
 
+cdef int reserve(KeptArray *memory, int64_t bytes, bint clear) except -1:
+    """Make room in memory that is kept; all zero with `clear`, and otherwise where it is new."""
+    if not (memory.clear(bytes) if clear else memory.grow(bytes)):
+        raise no_memory_for(bytes)
+    return 0
+
+
 @cython.final
 cdef class Run:
     """Train for many epochs, in time slices: call advance() until it returns a word other than "paused"."""
@@ -50,7 +57,7 @@ cdef class Run:
     cdef Training t
     cdef OwnBlocks own_blocks  # in place of the network's, if blocks have settings of their own
     cdef const Kernels *k
-    cdef void *snapshot
+    cdef KeptArray own_snapshot, own_workspace  # without a trainer
     cdef void *workspace
     cdef tuple keep  # the objects that the native side points to
     cdef object lock
@@ -63,10 +70,15 @@ cdef class Run:
     cdef readonly int64_t first_epoch  # its loss and seconds stand first in the arrays
     cdef readonly cnp.ndarray epoch_loss, epoch_seconds  # of the last epochs
 
-    def __init__(self, Network network, data, settings, int64_t n_epochs, int64_t updates):
-        """Take settings of fastnn._engine.run_settings and data of fastnn._engine.training_data."""
+    def __init__(self, Network network, data, settings, int64_t n_epochs, int64_t updates, Stepper stepper=None):
+        """Take settings of fastnn._engine.run_settings and data of fastnn._engine.training_data.
+
+        The run uses the memory of a stepper, which must be acquired as long as the run advances.
+        """
         x, y, labels, sample_weight = data
-        self.keep = (network, data, settings)
+        self.keep = (network, data, settings, stepper)
+        cdef KeptArray *snapshot = &self.own_snapshot if stepper is None else &stepper.native.snapshot
+        cdef KeptArray *workspace = &self.own_workspace if stepper is None else &stepper.native.workspace
         cdef Training *t = &self.t
         cdef cnp.ndarray moments = settings.moments
         cdef int64_t batch_size = settings.batch_size
@@ -95,7 +107,8 @@ cdef class Run:
             t.moments[i] = network.output(moments[i], t.network.size)
         fill_averaging(&t.averaging, settings.averaging, network)
         t.averaging.ends_epochs = True
-        self.snapshot = t.snapshot = zeros_for(t.n_state_arrays() * t.network.size * network.dtype.itemsize)
+        reserve(snapshot, t.n_state_arrays() * t.network.size * network.dtype.itemsize, False)
+        t.snapshot = snapshot.start()
 
         t.shuffle = settings.shuffle
         t.reshuffle = settings.order is not None
@@ -116,12 +129,11 @@ cdef class Run:
         t.epoch_seconds = <double *>cnp.PyArray_DATA(self.epoch_seconds)
 
         choose_threads(t[0], network.type, wanted_threads(settings.n_threads), 3 * network.operations(x) * t.batch_size)
-        self.workspace = zeros_for(self.k.training_bytes(t[0]))
+        if stepper is not None:
+            stepper.native.change()
+        reserve(workspace, self.k.training_bytes(t[0]), True)
+        self.workspace = workspace.start()
         self.keep += (loss,)
-
-    def __dealloc__(self):
-        free_zeros(self.snapshot)
-        free_zeros(self.workspace)
 
     cdef int take_rows(self, cnp.ndarray rows, int64_t n_rows) except -1:
         """Train on some of the n_rows rows, perhaps repeatedly on the same row."""

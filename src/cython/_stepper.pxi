@@ -78,6 +78,13 @@ cdef class Stepper:
     def release(self):
         self.native.release()
 
+    def new_run(self, data, settings, int64_t n_epochs):
+        """Return a run of the network with these settings, which goes on from the updates so far. Acquire before.
+
+        Each run uses the memory of the run before, which must not advance any more.
+        """
+        return Run(self.network, data, settings, n_epochs, self.native.training.updates, self)
+
     def step(self, data, rates, bint given=False):
         """Make a step on a batch, and return the loss before it. Acquire before.
 

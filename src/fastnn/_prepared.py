@@ -57,7 +57,7 @@ class Prepared(StoredTrainer):
             changes["rows"] = rows
         if changes:
             settings = settings._replace(**changes)
-        return _core.Run(self.model._network, data, settings, epochs, self._stepper.updates)
+        return self._stepper.new_run(data, settings, epochs)
 
     def _conventions(self) -> dict[str, Any]:
         """Return changed settings of the engine's runs, for a subclass whose definitions are not PyTorch's."""

@@ -55,6 +55,10 @@ class Stepper:
         """Release the trainer."""
         self._lock.release()
 
+    def new_run(self, data: TrainingData, settings: RunSettings, n_epochs: int) -> Run:
+        """Return a run of the network with these settings, which goes on from the updates so far."""
+        return Run(self.network, data, settings, n_epochs, self.updates)
+
     def step(self, data: TrainingData, rate: Any, given: bool = False) -> float | None:
         """Make a step and return the loss before it, or change nothing and return None if loss or update are not finite.
 
