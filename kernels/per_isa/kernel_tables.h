@@ -60,11 +60,14 @@ template <class T> struct Functions {
 
 // Rows of n outputs and of targets, with the weight of each output in the mean, and the delta to set. Rows of z, scale and delta
 // are `row` elements apart. The scale is 0 in the padding. Elements past a row's n may be read and, in delta, set to 0 if row > n.
+// Only the losses of single elements take an order, or a scale that all rows share.
 template <class T> struct LossRow {
     const T *z, *y, *scale;
     T *delta;
     int64_t rows, n, row;
     int64_t n_targets, target_row;
+    const int64_t *order = nullptr;  // if not null, row i of z has the targets in row order[i] of y, which has no padding
+    int64_t scale_row = row;         // 0 if all rows have the same scale
 };
 
 // Rows of n outputs and of targets, with the weight of each row in the mean, and the delta to set. The kernels for one network add up

@@ -22,6 +22,14 @@ struct Scaled {
     Range rows = {0, 0};
 };
 
+// The targets of a chunk: rows that stand `row` elements apart, or those that `order` lists.
+template <class T> struct Targets {
+    const T *rows;
+    int64_t row;
+    const int64_t *order;
+    bool share_scale;
+};
+
 template <class T> class LossRows {
   public:
     // rows: of the largest chunk, in whole row groups.
@@ -31,6 +39,8 @@ template <class T> class LossRows {
           kernel_(loss_kernel<T>(loss)),
           data_(y),
           has_options_(has_target_options(loss)),
+          reads_elements_(!has_options_ && !takes_rows<T>(loss) && !loss.custom && !y.labels && has_plain_rows<T>(y) &&
+                          last_.row % block_lanes<T> == 0),
           n_targets_(loss.columns(last_.n_out)),
           target_row_(n_targets_ == last_.n_out ? last_.row : loss_row<T>(n_targets_)),
           head_elements_(head_elements<T>(loss)),
@@ -40,21 +50,26 @@ template <class T> class LossRows {
           heads_(arena.take<T>(rows * head_elements_)) {}
 
     // Reads the targets of the chunk's rows, and sets the weight of each element in the batch's mean. Returns the chunk's targets.
-    const T *read(double factor, const double *sample_weight, const Batch &chunk, Range rows, Scaled &scaled) const {
+    Targets<T> read(double factor, const double *sample_weight, const Batch &chunk, Range rows, Scaled &scaled) const {
+        if (!has_options_) set_scale(factor, sample_weight, chunk, rows, scaled);
+        if (reads_elements_ && !sample_weight) return in_place(chunk);
         const T *targets = read_targets(chunk, rows);
         if (has_options_) apply_options(factor, sample_weight, chunk, rows);
-        else set_scale(factor, sample_weight, chunk, rows, scaled);
-        return targets;
+        return {targets, target_row_, nullptr, false};
     }
 
     // Computes the partial sums of the rows' groups, and delta, the derivative with respect to the outputs. head_ratios: see
     // evaluate_loss.h.
-    void compute(const T *out, const T *targets, const double *head_ratios, T *delta, Range rows) const {
+    void compute(const T *out, const Targets<T> &targets, const double *head_ratios, T *delta, Range rows) const {
         for (int64_t i = rows.begin; i < rows.end; i += row_group) {
             const int64_t count = rows.end - i < row_group ? rows.end - i : row_group, at = i * last_.row;
-            const LossRow<T> group = {
-                out + at,   targets + i * target_row_, scale_ + at, delta + at, count, last_.n_out, last_.row, n_targets_,
-                target_row_};
+            LossRow<T> group = {out + at,    targets.rows + (targets.order ? 0 : i * targets.row),
+                                scale_ + at, delta + at,
+                                count,       last_.n_out,
+                                last_.row,   n_targets_,
+                                targets.row};
+            if (targets.order) group.order = targets.order + i;
+            if (targets.share_scale) group.scale_row = 0;
             partial_[i / row_group] =
                 loss_.heads ? losses<T>.heads(loss_, head_ratios, group, heads_ + i * head_elements_) : kernel_(loss_, group);
         }
@@ -73,6 +88,14 @@ template <class T> class LossRows {
     }
 
   private:
+    // Returns the targets where they stand. Without sample weights, all rows count.
+    Targets<T> in_place(const Batch &chunk) const {
+        const int64_t row = data_.row_stride / int64_t(sizeof(T));
+        const T *first = reinterpret_cast<const T *>(data_.data);
+        if (chunk.order) return {first, row, chunk.order + chunk.first, true};
+        return {first + chunk.first * row, row, nullptr, true};
+    }
+
     // Returns the chunk's targets where they stand if the kernels can read them there; otherwise copies the given range of them.
     const T *read_targets(const Batch &chunk, Range rows) const {
         const Rows &y = data_;
@@ -109,6 +132,7 @@ template <class T> class LossRows {
     const LossKernel<T> kernel_;
     const Rows &data_;  // the targets of the caller
     const bool has_options_;
+    const bool reads_elements_;  // the loss can read its targets where they stand
     const int64_t n_targets_, target_row_, head_elements_;
     T *const y_, *const scale_, *const partial_, *const heads_;
 };

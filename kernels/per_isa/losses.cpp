@@ -10,8 +10,8 @@ namespace {
 template <class T, template <class> class L> T compute_elements(const Loss &loss, const LossRow<T> &r) {
     if constexpr (L<T>::may_be_focal)
         if (loss.n_parameters)
-            return elementwise_loss<T, BinaryFocal>(r.z, r.y, r.scale, r.delta, r.rows, r.n, r.row, T(loss.parameters[0]));
-    return elementwise_loss<T, L>(r.z, r.y, r.scale, r.delta, r.rows, r.n, r.row, T(loss.parameter));
+            return elementwise_loss<T, BinaryFocal>(r, T(loss.parameters[0]));
+    return elementwise_loss<T, L>(r, T(loss.parameter));
 }
 
 template <class T, template <class> class L> constexpr LossKernels<T> loss_kernels() {
@@ -29,7 +29,7 @@ template <class T, template <class> class L> constexpr LossKernels<T> loss_kerne
 }
 
 template <class T> T given_gradient(const Loss &, const LossRow<T> &r) {
-    return elementwise_loss<T, GivenGradient>(r.z, r.y, r.scale, r.delta, r.rows, r.n, r.row, T(0));
+    return elementwise_loss<T, GivenGradient>(r, T(0));
 }
 
 template <class T> constexpr Losses<T> own_losses() {

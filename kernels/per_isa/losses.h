@@ -125,18 +125,33 @@ template <class T, class Add> FASTNN_INLINE void add_vectors(int64_t count, Add 
 // the value may not be finite.
 template <class T> FASTNN_INLINE Vec<T> counted(Vec<T> scale, Vec<T> value) { return scale == Vec<T>{} ? Vec<T>{} : value; }
 
-// Takes rows of n values, `row` elements apart. Sets delta = scale * gradient, and returns the sum of scale * value; the lanes of
-// a block are its partial sums. scale holds the weight of each element in the mean, and 0 in the padding.
-template <class T, template <class> class L>
-T elementwise_loss(const T *z, const T *y, const T *scale, T *delta, int64_t rows, int64_t, int64_t row, T parameter) {
+// Sets delta = scale * gradient, and returns the sum of scale * value; the lanes of a block are its partial sums. Rows that share
+// their scale are whole blocks; the others stand in one piece with their targets.
+template <class T, template <class> class L> T elementwise_loss(const LossRow<T> &r, T parameter) {
     const Vec<T> p = splat(parameter);
-    const int64_t count = rows * row;
     Vec<T> sums[block_vectors] = {};
-    add_vectors<T>(count, [=, &sums](int64_t i, int v, auto access) {
-        const Vec<T> zi = access.load(z + i), yi = access.load(y + i), si = access.load(scale + i);
+    const auto add = [p, &sums](const T *z, const T *y, const T *scale, T *delta, int v, auto access, auto access_y) {
+        const Vec<T> zi = access.load(z), yi = access_y.load(y), si = access.load(scale);
         sums[v] = fma(si, counted<T>(si, L<T>::value(zi, yi, p)), sums[v]);
-        access.store(delta + i, si * counted<T>(si, L<T>::gradient(zi, yi, p)));
-    });
+        access.store(delta, si * counted<T>(si, L<T>::gradient(zi, yi, p)));
+    };
+    if (r.scale_row) {
+        const T *z = r.z, *y = r.y, *scale = r.scale;
+        T *delta = r.delta;
+        add_vectors<T>(r.rows * r.row,
+                       [=](int64_t i, int v, auto access) { add(z + i, y + i, scale + i, delta + i, v, access, access); });
+        return sum_block<T>(sums);
+    }
+    for (int64_t i = 0; i < r.rows; i++) {
+        const T *z = r.z + i * r.row, *y = r.y + (r.order ? r.order[i] : i) * r.target_row, *scale = r.scale;
+        T *delta = r.delta + i * r.row;
+        const int64_t whole = r.n / block_lanes<T> * block_lanes<T>;
+        add_vectors<T>(whole, [=](int64_t j, int v, auto access) { add(z + j, y + j, scale + j, delta + j, v, access, access); });
+        for (int64_t v = 0, j = whole; j < r.row; v++, j += lanes<T>) {  // the last block
+            const Partial<T> rest = {r.n <= j ? 0 : r.n - j < lanes<T> ? r.n - j : lanes<T>};
+            add(z + j, y + j, scale + j, delta + j, int(v), Whole<T>{}, rest);
+        }
+    }
     return sum_block<T>(sums);
 }
 

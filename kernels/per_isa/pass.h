@@ -111,7 +111,7 @@ template <class T> class Pass {
     Input<T> run_rows(PassMemory<T> &memory, const Team &team, const Batch &chunk, Range rows, double factor,
                       const Dropout &dropout, Prepare prepare) const {
         const Input<T> input = layers_.read(data_.x, chunk, rows, dropout);
-        const T *targets = loss_rows_.read(factor, data_.sample_weight, chunk, rows, memory.scaled);
+        const Targets<T> targets = loss_rows_.read(factor, data_.sample_weight, chunk, rows, memory.scaled);
         prepare(memory.entries);
         const int64_t n_together = n_shared(layers_, team);
         forward_together(layers_, n_together, input, {0, chunk.size}, rows, dropout, team, memory.packing);
