@@ -52,7 +52,7 @@ template <class T> void backward_together(const Layers<T> &layers, int64_t n, Ra
     for (int64_t l = n - 1; l > layers.needs().first_layer; l--) {
         if (layers.splits_outputs(l, team)) {
             team.wait();
-            layers.pass_back_delta(l, rows, share(layers[l].n_in, panel_columns<T>, team), packing, true);
+            layers.pass_back_delta(l, rows, share(layers[l].n_in, panel_columns<T>, team), packing, layers.in_panels(l, team));
             team.wait();
         } else layers.pass_back_delta(l, own, {0, layers[l].n_in}, packing);
         layers.pass_activation_back(l - 1, own, packing);

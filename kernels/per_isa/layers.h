@@ -70,7 +70,7 @@ template <class T> class Layers {
         for (int64_t l = 0; l < network_.n_layers; l++) {
             const Layer &layer = network_.layers[l];
             if (!buffers_[l].transposed) continue;
-            if (splits_outputs(l, team)) for_each_own_panel<T>(l, layer.weights(), team, layer.n_in, transpose_part);
+            if (in_panels(l, team)) for_each_own_panel<T>(l, layer.weights(), team, layer.n_in, transpose_part);
             else for_each_own_rows<T>(l, layer, layer.weights(), team, layer.n_in, transpose_part);
         }
     }
@@ -83,17 +83,19 @@ template <class T> class Layers {
 
     // ---- Outputs or rows: how threads share a chunk ----
 
-    // Whether each thread computes some of a layer's outputs for all rows, and owns the weights that lead to them, instead of all
-    // outputs for some rows. Weights then stay in the cache of their owner's core, if they fit, and inputs and outputs travel between
-    // the cores instead. By measurement, that is faster if the rows are fewer than twice the inputs. With 1.5 panels a thread, no share
-    // is larger than 4/3 of the mean.
+    // Whether each thread computes some of a layer's outputs for all rows, instead of all outputs for some rows. By measurement, that
+    // is faster if the rows are fewer than twice the inputs. With 1.5 panels a thread, no share is larger than 4/3 of the mean.
     bool splits_outputs(int64_t l, const Team &team) const {
         const Layer &layer = network_.layers[l];
         if (team.size == 1 || needs_.rows_to_share == 0 || needs_.rows_to_share >= 2 * layer.n_in || layer.narrow) return false;
         if (l == 0 && is_sparse_) return false;
-        const int64_t own_bytes = layer.weights().size() * int64_t(sizeof(T)) / team.size;
-        const bool fits = !needs_.panels || own_bytes <= fastnn::second_cache_bytes() / 2;
-        return fits && 2 * layer.n_out >= 3 * panel_columns<T> * team.size;
+        return 2 * layer.n_out >= 3 * panel_columns<T> * team.size;
+    }
+
+    // Whether each thread owns the weights that lead to its outputs, as panels. They stay in the cache of its core, and inputs and
+    // outputs travel between the cores instead.
+    bool in_panels(int64_t l, const Team &team) const {
+        return needs_.panels && splits_outputs(l, team) && fits(network_.layers[l], team);
     }
 
     // ---- Forward ----
@@ -142,7 +144,7 @@ template <class T> class Layers {
     // Computes the sums z of a thread's outputs, where they are split.
     void multiply_own_outputs(int64_t l, const Input<T> &x, Range rows, const Team &team, T *packing) const {
         const Layer &layer = network_.layers[l];
-        if (!needs_.panels) return multiply_layer(l, x, rows, share(layer.n_out, panel_columns<T>, team), packing);
+        if (!in_panels(l, team)) return multiply_layer(l, x, rows, share(layer.n_out, panel_columns<T>, team), packing);
         for_each_own_panel<T>(l, layer.weights(), team, layer.n_in, [&](const BlockPart &panel) {
             const int64_t j = panel.columns.begin;
             multiply<T, Start::bias, Finish::store>({layer.n_in, input(l, x), input_row(l, x), 1, row_0(panel), panel.row,
@@ -280,6 +282,11 @@ template <class T> class Layers {
     }
 
   private:
+    // Whether a thread's share of the weights fits into the second-level cache, beside other data.
+    static bool fits(const Layer &layer, const Team &team) {
+        return layer.weights().size() * int64_t(sizeof(T)) / team.size <= fastnn::second_cache_bytes() / 2;
+    }
+
     Layers(const Layers &other, const T *parameters)
         : network_(other.network_),
           parameters_(parameters),

@@ -123,7 +123,7 @@ template <class T> class Pass {
             if (layers_.needs().any()) backward(layers_, n_together, strip, memory.packing);
         }
         if (layers_.needs().any()) backward_together(layers_, n_together, {0, chunk.size}, rows, team, memory.packing);
-        const bool in_panels = layers_.needs().panels && layers_.splits_outputs(0, team);
+        const bool in_panels = layers_.in_panels(0, team);
         const bool reaches_stage = network_.stage && layers_.needs().any() && layers_.needs().first_layer == 0;
         if (reaches_stage) layers_.pass_back_to_stage(rows, dropout, memory.packing, in_panels);
         else if (layers_.has_scale_gradient() && !data_.x.sparse()) layers_.pass_inputs_back(rows, memory.packing, in_panels);

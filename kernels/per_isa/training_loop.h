@@ -21,7 +21,7 @@ template <class T> class TrainingLoop {
         : t_(training),
           rules_(UpdateRules::of<T>(training)),
           state_(training),
-          panels_(training, may_split_outputs(), arena),
+          panels_(training, may_own_panels(), arena),
           pass_(training.network, training.parameters, training.loss, {training.x, training.y, training.sample_weight},
                 training.batch_size, training.max_threads, needs(), arena),
           updater_(training, rules_, state_, panels_, pass_.layers(), arena),
@@ -46,8 +46,8 @@ template <class T> class TrainingLoop {
   private:
     static constexpr int64_t steps_worth_copies = 16;
 
-    // Whether threads may split outputs: the same for all slices of a run. A row of weights has one sum of penalties and one of squares.
-    bool may_split_outputs() const {
+    // Whether threads may own panels: the same for all slices of a run. A row of weights has one sum of penalties and one of squares.
+    bool may_own_panels() const {
         return t_.max_threads > 1 && !t_.is_single_step && !rules_.penalizes && !rules_.clips_norm && !rules_.orthogonalizes;
     }
 
@@ -55,8 +55,8 @@ template <class T> class TrainingLoop {
         Needs needs = {true, false};
         needs.first_layer = rules_.first_layer;
         const int64_t steps_left = (t_.n_epochs - t_.epoch) * (t_.last_batch() / t_.batch_size + 1);
-        if (may_split_outputs() && steps_left >= steps_worth_copies) needs.rows_to_share = rows_in_chunk();
-        needs.panels = panels_.parameters();
+        if (t_.max_threads > 1) needs.rows_to_share = rows_in_chunk();
+        if (steps_left >= steps_worth_copies) needs.panels = panels_.parameters();
         return needs;
     }
 

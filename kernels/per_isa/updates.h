@@ -106,7 +106,7 @@ template <class T> class Updater {
 
     template <class Use> void for_each_own_panel(const Team &team, Use use) const {
         for (int64_t l = 0; l < network_.n_layers; l++)
-            if (const Block &block = network_.layers[l].weights(); layers_.splits_outputs(l, team))
+            if (const Block &block = network_.layers[l].weights(); layers_.in_panels(l, team))
                 ::for_each_own_panel<T>(l, block, team, block.rows, use);
     }
 
@@ -117,7 +117,7 @@ template <class T> class Updater {
             const auto use = [&](const BlockPart &part) { body(part, number + part.rows.begin); };
             const bool is_whole = rules_.descends_in_product || block.kind == BlockKind::embedding_parameters;
             const int64_t at_a_time = is_whole ? block.rows : cached_rows;
-            if (block.kind == BlockKind::weights && layers_.splits_outputs(l, team))
+            if (block.kind == BlockKind::weights && layers_.in_panels(l, team))
                 ::for_each_own_panel<T>(l, block, team, at_a_time, use);
             else for_each_own_rows<T>(l, layer, block, team, at_a_time, use);
             number += block.rows;
