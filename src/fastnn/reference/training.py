@@ -21,19 +21,15 @@ from fastnn.reference.arguments import (
     Arrays,
     Normalizations,
     UnitParameters,
-    checked_data,
-    checked_network,
-    checked_residual,
-    checked_scales,
     takes_as_labels,
 )
 from fastnn.reference.averages import blend, ema_share
+from fastnn.reference.backward import Gradients
 from fastnn.reference.derivatives import penalized
+from fastnn.reference.description import Description, Slopes
 from fastnn.reference.dropout import INPUT_LAYER, dropout_mask, dropout_rates
 from fastnn.reference.embeddings import Embedded
 from fastnn.reference.gradients import norm_factor, sum_of_squares
-from fastnn.reference.inputs import n_members_of
-from fastnn.reference.network import Slopes
 from fastnn.reference.residual import Connections
 from fastnn.reference.target_options import weighted_targets
 from fastnn.reference.updates import RULES, Constants, is_hidden_matrix, orthogonal_update, update
@@ -159,10 +155,11 @@ def train(
     >>> W[0].round(6), b[0].round(6)
     (array([[2.]]), array([1.]))
     """
-    n_members = n_members_of(checked_scales(weights, scales))
-    functions = checked_network(weights, biases, activations, normalizations, alphas, n_members, slopes=slopes)
-    loss, output = resolve(loss), functions[-1]
-    inputs, targets, row_weights = checked_data(weights, output, X, y, loss, sample_weight, embeddings, n_members)
+    network = Description(
+        *(weights, biases, activations, None, slopes, normalizations, scales, None, alphas, embeddings, residual)
+    )
+    loss = resolve(loss)
+    inputs, targets, row_weights = network.checked_data(network.functions()[-1], X, y, loss, sample_weight)
     labels = takes_as_labels(loss, np.asarray(y))
     shares = np.abs(row_weights) * weighted_targets(targets, loss.target_options, labels=labels).rows
     if labels:
@@ -176,7 +173,7 @@ def train(
     alphas = [None] * len(weights) if alphas is None else alphas
     first = [scales, *[None] * (len(weights) - 1)]
     of_embeddings = [] if embeddings is None else [array for _, array in embeddings]
-    connections = {each.end - 1: each.projection for each in checked_residual(weights, residual, n_members) or ()}
+    connections = {each.end - 1: each.projection for each in residual or ()}
     projections = [connections.get(layer) for layer in range(len(weights))]
     by_kind = [weights, biases, slopes, *_by_kind(normalizations), alphas, first, projections]
     groups, updates = _groups(layer_settings, optimizer, by_kind, of_embeddings), 0
@@ -199,23 +196,12 @@ def train(
             own_penalties = [others_of.get(layer, (0.0, 0.0)) for layer in range(len(weights))]
             factor = float(evaluate(dropout_factor, np.array(updates), "dropout_factor", 1.0, with_high=True))
             of_step = _smoothed_less(loss, label_smoothing_factor, updates)
-            input_mask, *masks = _draw_masks(rng, drop, factor, len(rows) * n_members, sizes, weights[0].dtype)
+            input_mask, *masks = _draw_masks(rng, drop, factor, len(rows) * network.n_members, sizes, weights[0].dtype)
+            own = dataclasses.replace(network, dropout_masks=masks, input_mask=input_mask)
+            of_batch = inputs[rows], targets[rows], of_step, row_weights[rows]
             with np.errstate(over="ignore", invalid="ignore"):
-                value, weight_gradients, bias_gradients, slope_gradients, of_normalizations, *others = penalized(
-                    *(penalties, own_penalties, weights, biases, activations, inputs[rows], targets[rows], of_step),
-                    *(row_weights[rows], masks, slopes, normalizations),
-                    scales=scales,
-                    input_mask=input_mask,
-                    alphas=alphas,
-                    embeddings=embeddings,
-                    residual=residual,
-                )
-            found_projections = [] if residual is None else others.pop()
-            found = dict(zip(KINDS, [weight_gradients, bias_gradients, slope_gradients], strict=False))
-            found |= dict(zip(("gains", "shifts"), _gradients_by_kind(of_normalizations), strict=True))
-            found["scales"] = [] if scales is None else [others.pop(0)]
-            found |= zip(("alphas", EMBEDDED), others, strict=False)
-            found["projections"] = found_projections
+                value, gradients = penalized(penalties, own_penalties, own, *of_batch)
+            found = _gradients_by_kind(gradients)
             trained = [group for group in groups if not group.settings.is_frozen]
             grads = clip([found[group.kind][group.layer] for group in trained], clip_value, clip_norm)
             for group, grad in zip(trained, grads, strict=True):
@@ -277,9 +263,12 @@ def _by_kind(normalizations: Normalizations) -> list[list[Any]]:
     return [[None if n is None else getattr(n, name) for n in normalizations or ()] for name in ("gains", "shifts")]
 
 
-def _gradients_by_kind(gradients: Sequence[Any]) -> list[list[Any]]:
-    """Return the gradients by gains and by shifts of each layer."""
-    return [[None if g is None or i >= len(g) else g[i] for g in gradients] for i in range(2)]
+def _gradients_by_kind(found: Gradients) -> dict[str, list[Any]]:
+    """Return the gradients of each kind, one entry per layer or embedding."""
+    gains, shifts = ([None if g is None or i >= len(g) else g[i] for g in found.normalizations] for i in range(2))
+    of_units = {"slopes": found.slopes, "gains": gains, "shifts": shifts, "alphas": found.alphas, "scales": [found.scales]}
+    matrices = {"weights": found.weights, "biases": found.biases, "projections": found.projections}
+    return matrices | of_units | {EMBEDDED: found.embeddings}
 
 
 def clip(grads: Sequence[Array], clip_value: float | None, clip_norm: float | None) -> list[Array]:
