@@ -7,27 +7,14 @@
 #include "block_parts.h"
 #include "changed_inputs.h"
 #include "input_stage.h"
-#include "layer_normalization.h"
+#include "layer_buffers.h"
 #include "members.h"
 #include "packing.h"
 #include "padding.h"
-#include "parametric_activation.h"
 #include "pass_inputs.h"
 #include "products.h"
-#include "residual_connection.h"
 
 namespace {
-
-// The workspace of a layer, for the rows of one chunk. A row has `layer.row` elements.
-template <class T> struct LayerBuffers {
-    T *out;         // outputs; of the last layer, logits where the loss contains the activation
-    T *delta;       // the loss's derivative by the layer's sums z
-    T *derivative;  // the activation's derivative; null where the output determines it
-    T *by_slope;    // the output's derivative by the unit's slope or factor, later the loss's; null without slopes and factors
-    T *transposed;  // weights, n_out rows of n_in, for the input gradient; null where nothing needs them, or they are packed
-    NormalizationBuffers<T> *normalization;  // null without one
-    ResidualBuffers<T> *residual;            // null if no residual connection begins or ends here
-};
 
 template <class T> class Layers {
   public:
@@ -165,18 +152,7 @@ template <class T> class Layers {
 
     // For a chunk without any row that counts, sets outputs and deltas to 0, whatever the parameters are. Returns an input.
     Input<T> clear(const Rows &x, const Batch &chunk, Range rows) const {
-        for (int64_t l = 0; l < network_.n_layers; l++) {
-            const int64_t row = network_.layers[l].row, first = rows.begin * row;
-            const size_t bytes = size_t(rows.size() * row) * sizeof(T);
-            for (T *values : {buffers_[l].out, buffers_[l].delta, buffers_[l].by_slope})
-                if (values) std::memset(values + first, 0, bytes);
-            if (const NormalizationBuffers<T> *of = buffers_[l].normalization)
-                for (T *values : {of->by_gain, of->by_shift})
-                    if (values) std::memset(values + first, 0, bytes);
-            if (const ResidualBuffers<T> *of = buffers_[l].residual)
-                for (T *values : {of->stream, of->delta})
-                    if (values) std::memset(values + first, 0, bytes);
-        }
+        for (int64_t l = 0; l < network_.n_layers; l++) buffers_[l].clear(network_.layers[l], rows);
         if (has_scale_gradient() && !is_sparse_)
             std::memset(inputs_.by_scale + rows.begin * x_row_, 0, size_t(rows.size() * x_row_) * sizeof(T));
         if (stage_) {
@@ -355,12 +331,7 @@ template <class T> class Layers {
         return {x_, x_row_};
     }
 
-    static bool keeps_derivative(const Layer &layer) {
-        return layer.dropout > 0 || layer.custom || layer.normalizes_outputs || layer.is_parametric ||
-               !all_activations<T>[layer.activation].from_output ||
-               (layer.residual_from >= 0 && !layer.adds_to_inputs && !all_activations<T>[layer.activation].is_identity);
-    }
-
+    static bool keeps_derivative(const Layer &layer) { return LayerActivation<T>::keeps_derivative(layer); }
     static int64_t transposed_row(const Layer &layer) { return padded<T>(layer.n_in) + block_lanes<T>; }
     const T *bias(const Layer &layer) const { return parameters_ + layer.biases().offset; }
 
@@ -372,15 +343,15 @@ template <class T> class Layers {
         return (part.is_panel() ? panels(layer) : weights(layer)) + part.start;
     }
 
+    LayerActivation<T> activation(int64_t l) const { return LayerActivation<T>(network_.layers[l], parameters_); }
+
     void activate(int64_t l, Range rows, const Dropout &dropout) const {
         const Layer &layer = network_.layers[l];
-        T *out = buffers_[l].out + rows.begin * layer.row, *derivative = buffers_[l].derivative, *by_slope = buffers_[l].by_slope;
-        if (derivative) derivative += rows.begin * layer.row;
-        if (by_slope) by_slope += rows.begin * layer.row;
+        const ActivatedRows<T> activated = buffers_[l].activated(layer, rows);
         if (layer.normalization && !layer.normalizes_outputs) normalization(l).forward(buffers_[l].out, rows);
-        activate_units(layer, out, derivative, by_slope, rows.size());
+        activation(l).activate(activated);
         if (layer.normalizes_outputs) normalize_outputs(l, rows, dropout);
-        else if (dropout.key && layer.dropout > 0) drop(l, rows, dropout, out, derivative, by_slope);
+        else if (dropout.key && layer.dropout > 0) activation(l).drop(l, rows.begin, dropout, activated);
     }
 
     // The same in a layer where residual connections begin or end. Where the sum is that of outputs, dropout comes before it.
@@ -390,24 +361,15 @@ template <class T> class Layers {
         if (layer.normalization && !layer.normalizes_outputs) normalization(l).forward(buffers_[l].out, rows);
         if (ends && !sums_outputs) connection(l).add(stream(layer.residual_from, x), stream_row(layer.residual_from, x), rows);
         if (l == network_.n_layers - 1 && has_logits_) return;
-        const int64_t first = rows.begin * layer.row;
-        const auto from = [first](T *values) { return values ? values + first : nullptr; };
-        T *out = from(buffers_[l].out), *derivative = from(buffers_[l].derivative), *by_slope = from(buffers_[l].by_slope);
-        activate_units(layer, out, derivative, by_slope, rows.size());
+        const ActivatedRows<T> activated = buffers_[l].activated(layer, rows);
+        activation(l).activate(activated);
         const bool drops_first = sums_outputs || !layer.normalizes_outputs;
-        if (drops_first && dropout.key && layer.dropout > 0) drop(l, rows, dropout, out, derivative, by_slope);
+        if (drops_first && dropout.key && layer.dropout > 0) activation(l).drop(l, rows.begin, dropout, activated);
         if (sums_outputs) connection(l).add(stream(layer.residual_from, x), stream_row(layer.residual_from, x), rows);
-        clear_padding(out, rows.size(), layer.n_out, layer.row);  // over which a projection to a narrow layer runs
-        if (T *kept = from(buffers_[l].residual->stream)) std::memcpy(kept, out, size_t(rows.size() * layer.row) * sizeof(T));
+        clear_padding(activated.out, rows.size(), layer.n_out, layer.row);  // over which a projection to a narrow layer runs
+        if (T *kept = buffers_[l].residual->stream)
+            std::memcpy(kept + rows.begin * layer.row, activated.out, size_t(rows.size() * layer.row) * sizeof(T));
         if (layer.normalizes_outputs) normalize_outputs(l, rows, drops_first ? Dropout() : dropout);
-    }
-
-    __attribute__((always_inline)) void activate_units(const Layer &layer, T *out, T *derivative, T *by_slope, int64_t rows) const {
-        const ActivationKernels<T> &kernels = all_activations<T>[layer.activation];
-        if (layer.custom || layer.is_parametric) activate_otherwise(layer, out, derivative, by_slope, rows);
-        else if (kernels.has_slopes) activate_with_slopes(layer, out, derivative, by_slope, rows);
-        else if (derivative) kernels.value_and_derivative(out, derivative, rows, layer.n_out, layer.row);
-        else if (!kernels.is_identity) kernels.value(out, rows, layer.n_out, layer.row);
     }
 
     // The derivatives of the activation, and by slopes, are those before the normalization: they have no part in dropout.
@@ -416,43 +378,8 @@ template <class T> class Layers {
         own.forward(buffers_[l].out, rows);
         T *mask = own.reset_mask(rows);
         if (dropout.key && network_.layers[l].dropout > 0)
-            drop(l, rows, dropout, buffers_[l].out + rows.begin * network_.layers[l].row, mask, nullptr);
-    }
-
-    // Not inlined, like the next function: the rest, which is all that most networks need, is then short enough to be inlined.
-    __attribute__((noinline)) void drop(int64_t l, Range rows, const Dropout &dropout, T *out, T *derivative, T *by_slope) const {
-        const Layer &layer = network_.layers[l];
-        const Mask<T> mask(*dropout.key, l, layer.dropout * dropout.factor);
-        for (int64_t i = 0; i < rows.size(); i++) {
-            const int64_t first = (dropout.first_row + rows.begin + i) * layer.n_out;
-            // A layer with slopes has derivatives too.
-            if (by_slope) drop_units(mask, first, layer.n_out, out, derivative, by_slope);
-            else if (derivative) drop_units(mask, first, layer.n_out, out, derivative);
-            else drop_units(mask, first, layer.n_out, out);
-            out += layer.row;
-            if (derivative) derivative += layer.row;
-            if (by_slope) by_slope += layer.row;
-        }
-    }
-
-    __attribute__((noinline)) void activate_with_slopes(const Layer &layer, T *out, T *derivative, T *by_slope,
-                                                        int64_t rows) const {
-        const ActivationKernels<T> &kernels = all_activations<T>[layer.activation];
-        const T *slopes = parameters_ + layer.block(BlockKind::slopes)->offset;
-        if (derivative) kernels.derivatives(out, slopes, derivative, by_slope, rows, layer.n_out, layer.row);
-        else kernels.value_with_slopes(out, slopes, rows, layer.n_out, layer.row);
-    }
-
-    __attribute__((noinline)) void activate_otherwise(const Layer &layer, T *out, T *derivative, T *by_slope, int64_t rows) const {
-        if (layer.is_parametric) ParametricActivation<T>(layer, parameters_).activate(out, derivative, by_slope, rows);
-        else activate_custom(layer, out, derivative, rows);
-    }
-
-    // A user's function may turn the padding into anything.
-    static void activate_custom(const Layer &layer, T *out, T *derivative, int64_t rows) {
-        layer.custom(out, out, derivative, rows * layer.row);
-        clear_padding(out, rows, layer.n_out, layer.row);
-        if (derivative) clear_padding(derivative, rows, layer.n_out, layer.row);
+            activation(l).drop(l, rows.begin, dropout,
+                               {buffers_[l].out + rows.begin * network_.layers[l].row, mask, nullptr, rows.size()});
     }
 
     __attribute__((noinline)) void pass_normalized_back(int64_t l, Range rows) const {
