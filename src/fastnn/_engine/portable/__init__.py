@@ -7,6 +7,7 @@ NumPy. The loops over epochs, batches and layers run in Python.
 from __future__ import annotations
 
 from fastnn import reference
+from fastnn._engine.portable._blocks import BLOCK_KINDS, EMBEDDINGS, LAYER_ACTIVATIONS, NORMALIZATIONS
 from fastnn._engine.portable._compile import COMPILED
 from fastnn._engine.portable._elementwise import (
     activate,
@@ -39,7 +40,6 @@ from fastnn._engine.portable._functions import (
     quick_vjp,
     softmax,
 )
-from fastnn._engine.portable._layers import BLOCK_KINDS, EMBEDDINGS, LAYER_ACTIVATIONS, NORMALIZATIONS
 from fastnn._engine.portable._machine import (
     built_instruction_sets,
     copy_vectors,

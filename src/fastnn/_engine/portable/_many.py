@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from fastnn._engine.portable._network import Network, by_layer
+from fastnn._engine.portable._blocks import by_layer
+from fastnn._engine.portable._network import Network
 from fastnn._engine.portable._rows import Array, SparseRows
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby, pairwise
+from collections.abc import Iterator
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -12,20 +11,14 @@ import numpy as np
 from fastnn import reference
 from fastnn._checks.limits import MAX_LAYERS, MAX_MEMBERS
 from fastnn._engine.losses import NativeLoss
+from fastnn._engine.portable._blocks import BLOCK_KINDS, Block, Gradients, Parameters, by_layer, lay_out
 from fastnn._engine.portable._elementwise import aligned_zeros
-from fastnn._engine.portable._layers import (
-    BLOCK_KINDS,
-    LAYER_ACTIVATIONS,
-    Gradients,
-    Layer,
-    Parameters,
-    Pass,
-    shapes,
-)
+from fastnn._engine.portable._layers import Layer
 from fastnn._engine.portable._losses import MeanLoss
+from fastnn._engine.portable._pass import Pass
 from fastnn._engine.portable._rows import Array, SparseRows, check_rows, check_sparse, read_x, read_y, standing_in
 from fastnn._layer_settings import EMBEDDED, Blocks, BlockSettings
-from fastnn.embeddings import Embedding, stage_width
+from fastnn.embeddings import Embedding
 from fastnn.reference.dropout import layer_keys, layer_numbers
 from fastnn.reference.updates import is_hidden_matrix
 
@@ -36,15 +29,6 @@ if TYPE_CHECKING:
 
 # The number of rows that pass through all layers, forward and back, before the next rows.
 _ROWS_AT_ONCE = 512
-
-
-class _Block(NamedTuple):
-    """The parameters of one kind in one layer, or of an embedding."""
-
-    layer: int  # or the number of the embedding
-    kind: str
-    place: slice  # its place in the storage
-    shape: tuple[int, ...]
 
 
 class Part(NamedTuple):
@@ -90,7 +74,7 @@ class Network:
         self.input_scale, self.input_dropout, self.parametric = input_scale, input_dropout, parametric
         self.residual, self.residual_place = residual, residual_place
         others = embeddings, residual, n_members
-        self._blocks = _lay_out(layer_sizes, activations, normalizations, parametric, input_scale, *others)
+        self._blocks = lay_out(layer_sizes, activations, normalizations, parametric, input_scale, *others)
         self.storage = aligned_zeros(self._blocks[-1].place.stop, self.dtype)
         self.parameters = self.views(self.storage)
         each = zip(activations, dropout, normalizations, Parameters.of_layers(self.parameters), strict=True)
@@ -146,12 +130,12 @@ class Network:
         With `apart`, each hidden matrix is a part of its own.
         """
 
-        def own(block: _Block) -> BlockSettings:
+        def own(block: Block) -> BlockSettings:
             if blocks is None:
                 return BlockSettings.default(block.kind)
             return blocks.embeddings[block.layer] if block.kind == EMBEDDED else blocks.layers[block.layer][block.kind]
 
-        def matrix(block: _Block) -> _Block | None:
+        def matrix(block: Block) -> Block | None:
             return block if apart and is_hidden_matrix(block.layer, block.kind, len(self.layers)) else None
 
         groups = [(key, list(group)) for key, group in groupby(self._blocks, lambda block: (own(block), matrix(block)))]
@@ -368,51 +352,3 @@ def weights_of_rows(sample_weight: NDArray[np.float64] | None, n_rows: int) -> N
     if not (flags.c_contiguous and flags.aligned) or sample_weight.dtype != np.float64 or sample_weight.size != n_rows:
         raise ValueError(f"sample_weight must be {n_rows} contiguous float64")
     return np.array(sample_weight).reshape(-1)
-
-
-def _lay_out(
-    layer_sizes: tuple[int, ...],
-    activations: tuple[Any, ...],
-    normalizations: tuple[tuple[str, str] | None, ...],
-    parametric: tuple[bool, ...],
-    input_scale: bool,
-    embeddings: tuple[Embedding, ...],
-    residual: tuple[tuple[int, int], ...],
-    n_members: int,
-) -> list[_Block]:
-    """Return the blocks of all embeddings and layers, one behind the other in the storage."""
-    blocks, start = [], 0
-    for number, embedding in enumerate(embeddings):
-        if embedding.shape is not None:
-            end = start + math.prod(embedding.shape)
-            blocks.append(_Block(number, EMBEDDED, slice(start, end), embedding.shape))
-            start = end
-    widths = (stage_width(embeddings, layer_sizes[0]), *layer_sizes[1:])
-    each = zip(pairwise(widths), activations, normalizations, parametric, strict=True)
-    for layer, (sizes, activation, normalization, has_alphas) in enumerate(each):
-        options: dict[str, Any] = {
-            "is_parametric": has_alphas,
-            "scales_inputs": (input_scale or n_members > 1) and layer == 0,
-            "n_from": next((widths[begin] for begin, end in residual if end == layer + 1), None),
-            "n_members": n_members,
-            "is_separate": n_members > 1 and layer == len(activations) - 1,
-        }
-        of_layer = shapes(*sizes, _check(activation), normalization, **options)
-        for kind, shape in of_layer.items():
-            end = start + math.prod(shape)
-            blocks.append(_Block(layer, kind, slice(start, end), shape))
-            start = end
-    return blocks
-
-
-def by_layer(kinds: Mapping[str, Sequence[Array | None]]) -> list[Array]:
-    """Return all arrays: those of embeddings, and then layer by layer, one per kind of parameters that a layer has."""
-    of_layers = zip(*(arrays for kind, arrays in kinds.items() if kind != EMBEDDED), strict=True)
-    return [array for arrays in (kinds[EMBEDDED], *of_layers) for array in arrays if array is not None]
-
-
-def _check(activation: Any) -> Any:
-    """Return a built-in or custom activation, or raise an error for anything else."""
-    if isinstance(activation, str) and activation not in LAYER_ACTIVATIONS:
-        raise ValueError(f"activation: expected one of {', '.join(LAYER_ACTIVATIONS)}, got {activation!r}")
-    return activation

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fastnn._engine.portable._layers import Gradients, Layer, Pass
+from fastnn._engine.portable._blocks import Gradients
+from fastnn._engine.portable._layers import Layer
+from fastnn._engine.portable._pass import Pass
 from fastnn._engine.portable._rows import Array
 from fastnn.reference import residual as _reference
 from fastnn.reference.activations import Activation

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn._engine.portable._average import Average
+from fastnn._engine.portable._blocks import Gradients
 from fastnn._engine.portable._elementwise import first_not_finite
-from fastnn._engine.portable._layers import Gradients, Pass
 from fastnn._engine.portable._loop import Batches, Loop
 from fastnn._engine.portable._losses import MeanLoss
 from fastnn._engine.portable._network import Network
 from fastnn._engine.portable._optimizers import Optimizer
+from fastnn._engine.portable._pass import Pass
 from fastnn._engine.portable._pieces import Piece, Pieces
 from fastnn._engine.portable._rows import Array
 from fastnn._engine.portable._state import (

@@ -1,0 +1,142 @@
+"""The parameters of a network as blocks of one vector, the storage: their kinds, shapes and places."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from fastnn import reference
+from fastnn._engine.portable._rows import Array
+from fastnn._layer_settings import EMBEDDED
+from fastnn.embeddings import Embedding, stage_width
+from fastnn.reference.embeddings import FORMULAS as EMBEDDING_FORMULAS
+from fastnn.reference.normalization import NORMALIZATIONS as _NORMALIZATIONS
+from fastnn.reference.parametric import PARAMETRIC
+
+LAYER_ACTIVATIONS = (*reference.ACTIVATIONS, *PARAMETRIC)  # the activations of networks
+NORMALIZATIONS = tuple(_NORMALIZATIONS)
+
+
+class Parameters(NamedTuple):
+    """The parameters of one layer, or arrays of the same shapes. They are views of a vector."""
+
+    weights: Array  # (n_in, n_out)
+    biases: Array  # (n_out,)
+    slopes: Array | None  # (n_out,), like the next three
+    gains: Array | None
+    shifts: Array | None
+    alphas: Array | None
+    scales: Array | None  # (n_in,), or (n_members, n_in) of a shared ensemble
+    projections: Array | None  # (n_from, n_out)
+
+    @classmethod
+    def of_layers(cls, kinds: Mapping[str, Sequence[Any]]) -> list[Parameters]:
+        """Return each layer's parameters, given those of all layers by kind."""
+        return [cls(*arrays) for arrays in zip(*(kinds[kind] for kind in cls._fields), strict=True)]
+
+
+BLOCK_KINDS = (*Parameters._fields, EMBEDDED)
+EMBEDDINGS = ("columns", *EMBEDDING_FORMULAS)  # the first passes columns as they are
+
+
+class Gradients(NamedTuple):
+    """The gradients of a network's parameters, which are views of a vector."""
+
+    layers: list[Parameters]
+    embeddings: tuple[Any, ...]
+
+    @classmethod
+    def of_kinds(cls, kinds: Mapping[str, Sequence[Any]]) -> Gradients:
+        """Return the gradients in their place in arrays by kind."""
+        return cls(Parameters.of_layers(kinds), tuple(kinds[EMBEDDED]))
+
+
+def shapes(
+    n_in: int,
+    n_out: int,
+    activation: Any,
+    normalization: tuple[str, str] | None,
+    *,
+    is_parametric: bool,
+    scales_inputs: bool,
+    n_from: int | None,
+    n_members: int = 1,
+    is_separate: bool = False,
+) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of a layer's parameters, by kind and in the order of the storage.
+
+    A residual connection leads to it from n_from units, or none if it is None. `is_separate` tells whether each member of a
+    shared ensemble has weights and biases of its own.
+    """
+    n_columns = n_members * n_out if is_separate else n_out
+    of_layer: dict[str, tuple[int, ...]] = {"weights": (n_in, n_columns), "biases": (n_columns,)}
+    if isinstance(activation, str) and activation in PARAMETRIC:
+        of_layer[PARAMETRIC[activation][0]] = (n_out,)
+    if normalization is not None:
+        of_layer |= dict.fromkeys(_NORMALIZATIONS[normalization[0]], (n_out,))
+    if is_parametric:
+        of_layer["alphas"] = (n_out,)
+    if scales_inputs:
+        of_layer["scales"] = (n_in,) if n_members == 1 else (n_members, n_in)
+    if n_from is not None and n_from != n_out:
+        of_layer["projections"] = (n_from, n_out)
+    return of_layer
+
+
+class Block(NamedTuple):
+    """The parameters of one kind in one layer, or of an embedding."""
+
+    layer: int  # or the number of the embedding
+    kind: str
+    place: slice  # its place in the storage
+    shape: tuple[int, ...]
+
+
+def lay_out(
+    layer_sizes: tuple[int, ...],
+    activations: tuple[Any, ...],
+    normalizations: tuple[tuple[str, str] | None, ...],
+    parametric: tuple[bool, ...],
+    input_scale: bool,
+    embeddings: tuple[Embedding, ...],
+    residual: tuple[tuple[int, int], ...],
+    n_members: int,
+) -> list[Block]:
+    """Return the blocks of all embeddings and layers, one behind the other in the storage."""
+    blocks, start = [], 0
+    for number, embedding in enumerate(embeddings):
+        if embedding.shape is not None:
+            end = start + math.prod(embedding.shape)
+            blocks.append(Block(number, EMBEDDED, slice(start, end), embedding.shape))
+            start = end
+    widths = (stage_width(embeddings, layer_sizes[0]), *layer_sizes[1:])
+    each = zip(pairwise(widths), activations, normalizations, parametric, strict=True)
+    for layer, (sizes, activation, normalization, has_alphas) in enumerate(each):
+        options: dict[str, Any] = {
+            "is_parametric": has_alphas,
+            "scales_inputs": (input_scale or n_members > 1) and layer == 0,
+            "n_from": next((widths[begin] for begin, end in residual if end == layer + 1), None),
+            "n_members": n_members,
+            "is_separate": n_members > 1 and layer == len(activations) - 1,
+        }
+        of_layer = shapes(*sizes, check_activation(activation), normalization, **options)
+        for kind, shape in of_layer.items():
+            end = start + math.prod(shape)
+            blocks.append(Block(layer, kind, slice(start, end), shape))
+            start = end
+    return blocks
+
+
+def by_layer(kinds: Mapping[str, Sequence[Array | None]]) -> list[Array]:
+    """Return all arrays: those of embeddings, and then layer by layer, one per kind of parameters that a layer has."""
+    of_layers = zip(*(arrays for kind, arrays in kinds.items() if kind != EMBEDDED), strict=True)
+    return [array for arrays in (kinds[EMBEDDED], *of_layers) for array in arrays if array is not None]
+
+
+def check_activation(activation: Any) -> Any:
+    """Return a built-in or custom activation, or raise an error for anything else."""
+    if isinstance(activation, str) and activation not in LAYER_ACTIVATIONS:
+        raise ValueError(f"activation: expected one of {', '.join(LAYER_ACTIVATIONS)}, got {activation!r}")
+    return activation
