@@ -122,6 +122,10 @@ struct Layer {
     int64_t n_members = 1;  // rows of scales, one per member
     // Each member has n_out outputs of its own, by weights and biases of its own; of the last layer alone.
     bool is_separate = false;
+    // Each member has scales of the inputs and of the products with the weights, and biases; of all layers but the last, or none.
+    bool scales_members = false;
+
+    bool has_own_sums() const { return is_separate || scales_members; }  // members differ in their sums of equal inputs
 
     int64_t n_columns() const { return is_separate ? n_members * n_out : n_out; }  // of the weights as a matrix with n_in rows
 

@@ -141,6 +141,7 @@ uint64_t shape_of(const Training &t, Type type) {
     add(t.optimizer.kind);
     add(t.network.stage ? t.network.stage->n_in : 0);
     add(t.network.n_members());
+    add(t.network.layers[0].scales_members);
     for (int64_t l = 0; l < t.network.n_layers; l++) {
         add(t.network.layers[l].n_in);
         add(t.network.layers[l].n_out);

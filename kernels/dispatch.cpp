@@ -128,8 +128,10 @@ int64_t lay_out(Layer *layers, int64_t n_layers, int64_t element_size, Embedding
         const int64_t rows = layer.narrow ? layer.n_columns() : layer.n_in, columns = layer.narrow ? layer.n_in : layer.n_columns();
         size = add_block(layer, {BlockKind::weights, 0, rows, columns, padded_row(columns, element_size), 1, 1, 1}, size);
         const int64_t units_row = whole_blocks(layer.n_out, element_size);
-        const int64_t biases_row = whole_blocks(layer.n_columns(), element_size);
-        size = add_block(layer, {BlockKind::biases, 0, 1, layer.n_columns(), biases_row, 1, 0, 1}, size);
+        // Rows of members are like rows of inputs and outputs.
+        const int64_t biases_row = layer.scales_members ? layer.row : whole_blocks(layer.n_columns(), element_size);
+        const int64_t biases_rows = layer.scales_members ? layer.n_members : 1;
+        size = add_block(layer, {BlockKind::biases, 0, biases_rows, layer.n_columns(), biases_row, 1, 0, 1}, size);
         // Slopes have neither penalties nor decay, which would draw them towards ReLU's (He et al. 2015, section 2.1).
         if (instruction_set()->float64->activation_has(layer.activation, BlockKind::slopes))
             size = add_block(layer, {BlockKind::slopes, 0, 1, layer.n_out, units_row, 1, 0, 0}, size);
@@ -140,8 +142,10 @@ int64_t lay_out(Layer *layers, int64_t n_layers, int64_t element_size, Embedding
         if (layer.is_parametric) size = add_block(layer, {BlockKind::alphas, 0, 1, layer.n_out, units_row, 1, 0, 0}, size);
         const int64_t inputs_row =
             layer.n_members > 1 ? padded_row(layer.n_in, element_size) : whole_blocks(layer.n_in, element_size);
-        if (layer.scales_inputs)
+        if (layer.scales_inputs || layer.scales_members)
             size = add_block(layer, {BlockKind::scales, 0, layer.n_members, layer.n_in, inputs_row, 1, 0, 0}, size);
+        if (layer.scales_members)
+            size = add_block(layer, {BlockKind::output_scales, 0, layer.n_members, layer.n_out, layer.row, 1, 0, 0}, size);
         // Where the widths agree, a residual connection is the identity. Otherwise, its matrix is treated like weights.
         const int64_t from = layer.residual_from, n_from = from > 0 ? layers[from - 1].n_out : layers[0].n_in;
         if (from >= 0 && n_from != layer.n_out) {

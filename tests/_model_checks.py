@@ -41,6 +41,9 @@ def reference_of(model):
     options = {"slopes": copies["slopes"], "normalizations": normalizations, "alphas": copies["alphas"]}
     if model.input_scale or model.shared is not None:
         options["scales"] = copies["scales"][0]
+    if any(each is not None for each in copies["output_scales"]):
+        pairs = zip(copies["output_scales"], [None, *copies["scales"][1:]], strict=True)
+        options["members"] = [None if s is None else reference.MemberScales(s, r) for s, r in pairs]
     if model.embeddings:
         options["embeddings"] = list(zip(model.embeddings, copies["embedding_parameters"], strict=True))
     if model.residual:
@@ -54,13 +57,15 @@ def reference_of(model):
 def in_order(kinds, options):
     """Return the reference's gradients in the order of a model's parameters, given its options."""
     weights, biases, slopes, normalizations, *others = kinds
+    members = others.pop() if "members" in options else [None] * len(weights)
     projections = others.pop() if "residual" in options else [None] * len(weights)
     scales = [others.pop(0)] if "scales" in options else []
     alphas, *of_embeddings = others
     result = [array for arrays in of_embeddings for array in arrays if array is not None]
-    each = zip(weights, biases, slopes, normalizations, alphas, projections, strict=True)
-    for layer, (w, b, s, n, a, p) in enumerate(each):
+    each = zip(weights, biases, slopes, normalizations, alphas, projections, members, strict=True)
+    for layer, (w, b, s, n, a, p, m) in enumerate(each):
         result += [w, b, *([] if s is None else [s]), *(n or ()), *([] if a is None else [a]), *([] if layer else scales)]
+        result += [] if m is None else [*([] if m.inputs is None else [m.inputs]), m.outputs]
         result += [] if p is None else [p]
     return result
 
@@ -74,6 +79,8 @@ def parameters_of(lists, options):
     if "residual" in options:
         projections = {each.end - 1: each.projection for each in options["residual"]}
         others.append([projections.get(layer) for layer in range(len(lists[0]))])
+    if "members" in options:
+        others.append(options["members"])
     return in_order([*lists[:2], options["slopes"], normalizations, *others], options)
 
 
@@ -163,7 +170,7 @@ def assert_the_fallback_trains_alike(
     fallback = _portable.Network(
         *(mine.layer_sizes, mine.activations, mine.dropout, np.float64, mine.normalizations),
         *(mine.input_scale, mine.input_dropout, mine.parametric, mine.embeddings, mine.residual, mine.residual_place),
-        mine.n_members,
+        *(mine.n_members, mine.scales_members),
     )
     for array, view in zip(by_kind(fallback.parameters), by_kind(mine.parameters), strict=True):
         array[...] = view

@@ -19,6 +19,23 @@ NETWORKS = [
     ((20, 12), "identity", 7, {}),
     ((3, 6, 17), "gelu", 300, {"parametric_activation": True}),
     ((3, 9, 2), "tanh", 6, {"embeddings": [PBLD([2, 0], n_frequencies=3, width=7, sigma=0.5)]}),
+    ((3, 5, 4, 2), "tanh", 3, {"kind": "full"}),
+    ((4, 17, 33, 3), "prelu", 8, {"kind": "full", "normalization": ["layer_norm", None]}),
+    ((40, 130, 20, 7), "silu", 5, {"kind": "full"}),
+    (
+        (3, 9, 8, 1),
+        "sin",
+        2,
+        {
+            "kind": "full",
+            "normalization": "rms_norm",
+            "normalization_place": "after",
+            "parametric_activation": [True, False],
+        },
+    ),
+    ((6, 2), "identity", 4, {"kind": "full"}),
+    ((3, 6, 9, 17), ["identity", "relu"], 300, {"kind": "full"}),
+    ((3, 9, 8, 2), "gelu", 6, {"kind": "full", "embeddings": [PBLD([2, 0], n_frequencies=3, width=7, sigma=0.5)]}),
     (
         (4, 12, 9, 3),
         "mish",
@@ -26,12 +43,13 @@ NETWORKS = [
         {"embeddings": [Categorical(1, n_categories=3, width=5), PiecewiseLinear(3, bins=[-1.0, -0.2, 0.1, 2.0])]},
     ),
 ]
-IDS = [f"{n[0]} {n[2]}" for n in NETWORKS]
+IDS = [f"{n[0]} {n[2]} {n[3].get('kind', 'mini')}" for n in NETWORKS]
 
 
 def model_with(sizes, activation="tanh", n_members=4, options=None, dtype=np.float64, **others):
     """Return a shared ensemble whose parameters are all different."""
-    given = {"shared": SharedEnsemble(n_members), "random_state": 0} | (options or {}) | others
+    given = {"random_state": 0} | (options or {}) | others
+    given["shared"] = SharedEnsemble(n_members, kind=given.pop("kind", "mini"))
     return with_values(MLP(sizes, activation, dtype=dtype, **given))
 
 

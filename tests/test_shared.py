@@ -71,7 +71,7 @@ def test_each_member_drops_its_own_units_and_inputs():
     )
 
 
-@pytest.mark.parametrize("network", [NETWORKS[1], NETWORKS[8]], ids=[IDS[1], IDS[8]])
+@pytest.mark.parametrize("network", [NETWORKS[i] for i in (1, 8, 11, -1)], ids=[IDS[i] for i in (1, 8, 11, -1)])
 def test_the_fallback_trains_alike(network):
     model = model_with(*network)
     X, y, _ = data_for(model, 40)

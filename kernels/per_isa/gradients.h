@@ -51,9 +51,7 @@ template <class T> class ChunkGradients {
         switch (part.block.kind) {
             case BlockKind::weights: return weight_gradient<START, FINISH>(part, to, learning_rate);
             case BlockKind::biases:
-                if ((*layers_)[part.layer].is_separate)
-                    return separate_bias_gradient<T, START, FINISH>((*layers_)[part.layer], buffers.delta, n_rows_, to,
-                                                                    learning_rate);
+                if ((*layers_)[part.layer].has_own_sums()) return member_bias_gradient<START, FINISH>(part, to, learning_rate);
                 return unit_gradient<START, FINISH>(part.layer, buffers.delta, to, learning_rate);
             case BlockKind::slopes:
             case BlockKind::alphas: return unit_gradient<START, FINISH>(part.layer, buffers.by_slope, to, learning_rate);
@@ -63,11 +61,12 @@ template <class T> class ChunkGradients {
                 return unit_gradient<START, FINISH>(part.layer, buffers.normalization->by_shift, to, learning_rate);
             case BlockKind::projections: return projection_gradient<START, FINISH>(part, to, learning_rate);
             case BlockKind::scales:  // the sums of a sparse chunk stand in one row
-                if (part.block.rows > 1)
-                    return sum_columns_by_member<T, START, FINISH>((*layers_)[0], part, layers_->by_scale(), layers_->x_row(),
-                                                                   n_rows_, to, learning_rate);
+                if (part.block.rows > 1) return member_scale_gradient<START, FINISH>(part, to, learning_rate);
                 return sum_columns<T, START, FINISH>(layers_->by_scale(), layers_->x_row(), input_.sparse ? 1 : n_rows_,
                                                      (*layers_)[0].n_in, to, learning_rate);
+            case BlockKind::output_scales:
+                return sum_columns_by_member<T, START, FINISH>((*layers_)[part.layer], part, buffers.members->sums,
+                                                               (*layers_)[part.layer].row, n_rows_, to, learning_rate);
             case BlockKind::embedding_parameters:
                 return layers_->stage().gradient(part.block, n_rows_, part.rows, START == Start::previous, to);
         }
@@ -104,6 +103,23 @@ template <class T> class ChunkGradients {
         else
             multiply<T, START, FINISH>({n_rows_, stream, 1, from_row, delta, layer.row, gradient, part.row, nullptr, learning_rate},
                                        part.rows, {0, layer.n_out}, packing_);
+    }
+
+    // Each member has biases of its own: those of all members stand in one row, or each member's in a row.
+    template <Start START, Finish FINISH> void member_bias_gradient(const BlockPart &part, T *gradient, T learning_rate) const {
+        const Layer &layer = (*layers_)[part.layer];
+        const LayerBuffers<T> &buffers = layers_->buffers(part.layer);
+        if (layer.is_separate)
+            return separate_bias_gradient<T, START, FINISH>(layer, buffers.delta, n_rows_, gradient, learning_rate);
+        sum_columns_by_member<T, START, FINISH>(layer, part, buffers.members->by_bias, layer.row, n_rows_, gradient, learning_rate);
+    }
+
+    // That of the scales of a layer's inputs.
+    template <Start START, Finish FINISH> void member_scale_gradient(const BlockPart &part, T *gradient, T learning_rate) const {
+        const int64_t l = part.layer;
+        const T *contributions = l ? layers_->buffers(l - 1).members->unscaled : layers_->by_scale();
+        const int64_t row = l ? (*layers_)[l - 1].row : layers_->x_row();
+        sum_columns_by_member<T, START, FINISH>((*layers_)[l], part, contributions, row, n_rows_, gradient, learning_rate);
     }
 
     // Each unit has one such parameter, whose gradient is the sum of the rows' contributions. Rows of separate outputs may be padded.

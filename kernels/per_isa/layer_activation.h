@@ -23,7 +23,7 @@ template <class T> class LayerActivation {
 
     // Whether the derivative must be kept, because the outputs do not determine it.
     static bool keeps_derivative(const Layer &layer) {
-        return layer.dropout > 0 || layer.custom || layer.normalizes_outputs || layer.is_parametric ||
+        return layer.dropout > 0 || layer.custom || layer.normalizes_outputs || layer.is_parametric || layer.scales_members ||
                !all_activations<T>[layer.activation].from_output ||
                (layer.residual_from >= 0 && !layer.adds_to_inputs && !all_activations<T>[layer.activation].is_identity);
     }

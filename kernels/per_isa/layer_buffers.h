@@ -5,6 +5,7 @@
 
 #include "layer_activation.h"
 #include "layer_normalization.h"
+#include "member_scales.h"
 #include "residual_connection.h"
 
 namespace {
@@ -18,6 +19,7 @@ template <class T> struct LayerBuffers {
     T *transposed;  // weights, n_out rows of n_in, for the input gradient; null where nothing needs them, or they are packed
     NormalizationBuffers<T> *normalization;  // null without one
     ResidualBuffers<T> *residual;            // null if no residual connection begins or ends here
+    MemberBuffers<T> *members;               // null unless members have scales in this layer
 
     ActivatedRows<T> activated(const Layer &layer, Range rows) const {
         const int64_t first = rows.begin * layer.row;
@@ -35,6 +37,8 @@ template <class T> struct LayerBuffers {
             for (T *values : {normalization->by_gain, normalization->by_shift}) clear(values);
         if (residual)
             for (T *values : {residual->stream, residual->delta}) clear(values);
+        if (members)
+            for (T *values : {members->unscaled, members->sums, members->by_bias}) clear(values);
     }
 };
 

@@ -118,7 +118,7 @@ template <class T> class Layers {
         T *out = buffers_[l].out;
         if (l == 0 && x.sparse)
             inputs<T>.multiply_sparse(*x.sparse, x.chunk, x.factors, rows, layer, weights(layer), bias(layer), out);
-        else if (layer.is_separate) multiply_separate(layer, rows, input(l, x), input_row(l, x), weights(layer), bias(layer), out);
+        else if (layer.has_own_sums()) multiply_by_member(l, x, rows, outputs, packing);
         else if (layer.narrow)
             multiply_narrow(rows, layer.n_in, layer.n_out, input(l, x), input_row(l, x), weights(layer), layer.weights().row,
                             bias(layer), out);
@@ -142,7 +142,8 @@ template <class T> class Layers {
 
     // Sums become outputs.
     void finish_layer(int64_t l, const Input<T> &x, Range rows, const Dropout &dropout) const {
-        if (buffers_[l].residual) activate_residual(l, x, rows, dropout);
+        if (buffers_[l].members) finish_members(l, rows, dropout);
+        else if (buffers_[l].residual) activate_residual(l, x, rows, dropout);
         else if (l < network_.n_layers - 1 || !has_logits_) activate(l, rows, dropout);
         // Dot products run over the padding, where an infinite input has left NaN.
         const Layer &layer = network_.layers[l];
@@ -184,6 +185,14 @@ template <class T> class Layers {
     }
     int64_t stream_row(int64_t from, const Input<T> &x) const { return from ? network_.layers[from - 1].row : x.row; }
 
+    // ---- Shared ensembles ----
+
+    // Returns the outputs of a layer for users: those before the scales of the next layer's inputs.
+    const T *unscaled_outputs(int64_t l) const {
+        const LayerBuffers<T> &b = buffers_[l];
+        return b.members && b.members->unscaled ? b.members->unscaled : b.out;
+    }
+
     // The layer has a normalization.
     LayerNormalization<T> normalization(int64_t l) const {
         return LayerNormalization<T>(network_.layers[l], parameters_, *buffers_[l].normalization);
@@ -221,7 +230,8 @@ template <class T> class Layers {
 
     // delta, the loss's derivative by a layer's outputs, becomes that by its sums z.
     void pass_activation_back(int64_t l, Range rows, T *packing) const {
-        if (buffers_[l].residual) pass_residual_back(l, rows, packing);
+        if (buffers_[l].members) pass_members_back(l, rows);
+        else if (buffers_[l].residual) pass_residual_back(l, rows, packing);
         else if (network_.layers[l].normalization) pass_normalized_back(l, rows);
         else times_derivative(l, rows);
     }
@@ -301,6 +311,8 @@ template <class T> class Layers {
         const bool starts = network_.has_residual_from(l + 1);
         if (starts || layer.residual_from >= 0)
             b.residual = ResidualConnection<T>::take(layer, starts, rows, needs_.any(), b.delta, keeps_derivative(layer), arena);
+        if (layer.scales_members)
+            b.members = MemberScales<T>::take(layer, network_.layers[l + 1], rows, needs_.weight_gradient, arena);
         return b;
     }
 
@@ -370,6 +382,38 @@ template <class T> class Layers {
         if (T *kept = buffers_[l].residual->stream)
             std::memcpy(kept + rows.begin * layer.row, activated.out, size_t(rows.size() * layer.row) * sizeof(T));
         if (layer.normalizes_outputs) normalize_outputs(l, rows, drops_first ? Dropout() : dropout);
+    }
+
+    // The sums in a layer where members have scales or weights of their own. Scaled sums are finished later.
+    __attribute__((noinline)) void multiply_by_member(int64_t l, const Input<T> &x, Range rows, Range outputs, T *packing) const {
+        const Layer &layer = network_.layers[l];
+        T *const out = buffers_[l].out;
+        if (layer.is_separate)
+            return multiply_separate(layer, rows, input(l, x), input_row(l, x), weights(layer), bias(layer), out);
+        multiply<T, Start::zero, Finish::store>(
+            {layer.n_in, input(l, x), input_row(l, x), 1, weights(layer), layer.weights().row, out, layer.row}, rows, outputs,
+            packing);
+    }
+
+    // Products become outputs, or the next layer's scaled inputs.
+    __attribute__((noinline)) void finish_members(int64_t l, Range rows, const Dropout &dropout) const {
+        const MemberScales<T> own = members(l);
+        own.finish_sums(buffers_[l].out, rows);
+        activate(l, rows, dropout);
+        own.scale_outputs(buffers_[l].out, rows);
+    }
+
+    // delta becomes what it is in pass_activation_back, but by the products with the weights.
+    __attribute__((noinline)) void pass_members_back(int64_t l, Range rows) const {
+        const MemberScales<T> own = members(l);
+        own.pass_outputs_back(buffers_[l].delta, rows);
+        if (network_.layers[l].normalization) pass_normalized_back(l, rows);
+        else times_derivative(l, rows);
+        own.pass_sums_back(buffers_[l].delta, rows);
+    }
+
+    MemberScales<T> members(int64_t l) const {
+        return MemberScales<T>(network_.layers[l], network_.layers[l + 1], parameters_, *buffers_[l].members);
     }
 
     // The derivatives of the activation, and by slopes, are those before the normalization: they have no part in dropout.

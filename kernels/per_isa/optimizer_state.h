@@ -94,7 +94,7 @@ struct UpdateRules {
     bool skips_absent_features;     // TouchedFeatures says which of the first layer's weights are updated
     bool descends_in_product;       // the product that computes a gradient makes the update, without a gradient array
     bool updates_all_alike;         // gradients need no preparation, and all parameters have the same coefficients
-    int64_t first_layer;            // the parameters of all layers before are frozen
+    int64_t first_layer;            // no gradient needs a layer before
     bool orthogonalizes;            // the updates of hidden matrices are orthogonal
 
     template <class T> static UpdateRules of(const Training &training) {
@@ -131,7 +131,8 @@ struct UpdateRules {
         first_layer = training.network.n_layers;
         for_each_block(training.network, [&](int64_t l, const Layer &, const Block &block) {
             if (block.is_frozen) return;
-            first_layer = std::min(first_layer, l);
+            const bool follows_outputs = block.kind == BlockKind::scales && l > 0;  // their gradient needs the layer before
+            first_layer = std::min(first_layer, follows_outputs ? l - 1 : l);
             const bool inherits = block.l1 < 0 || block.l2 < 0, own = block.l1 > 0 || block.l2 > 0;
             penalizes |= block.penalty_factor > 0 && (own || (inherits && by_default));
         });

@@ -92,7 +92,7 @@ template <class T> class Predictor {
                 packing_.of_thread(thread));
         for (int64_t l = 0; l < network.n_layers - 1; l++)
             if (call_.outputs[l])
-                copy_out(layers.buffers(l).out, network.layers[l], passed, static_cast<T *>(call_.outputs[l]),
+                copy_out(layers.unscaled_outputs(l), network.layers[l], passed, static_cast<T *>(call_.outputs[l]),
                          network.passed_rows(first));
         add_members(network.n_members(), rows, layers.last_buffers().out, last.row, last.n_out, T(network.n_members()), first, out);
     }

@@ -55,7 +55,7 @@ template <class T> class TrainingLoop {
         Needs needs = {true, false};
         needs.first_layer = rules_.first_layer;
         const int64_t steps_left = (t_.n_epochs - t_.epoch) * (t_.last_batch() / t_.batch_size + 1);
-        if (t_.max_threads > 1) needs.rows_to_share = rows_in_chunk();
+        if (t_.max_threads > 1 && !t_.network.layers[0].scales_members) needs.rows_to_share = rows_in_chunk();
         if (steps_left >= steps_worth_copies) needs.panels = panels_.parameters();
         return needs;
     }

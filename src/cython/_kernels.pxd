@@ -87,6 +87,7 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
         bint is_transposed(const Block &block)
         int64_t n_members
         bint is_separate
+        bint scales_members
         int64_t n_columns() const
         double dropout
         CustomActivation custom

@@ -23,8 +23,10 @@ cdef class Layout:
     cdef object __weakref__
 
     def __init__(self, tuple layer_sizes, tuple activations, tuple dropout, dtype, tuple normalizations, tuple inputs,
-                 tuple parametric, tuple embeddings, tuple residual, int64_t n_members):
+                 tuple parametric, tuple embeddings, tuple residual, tuple members):
         cdef int l
+        cdef int64_t n_members = members[0]
+        cdef bint scales_members = members[1]
         self.n_layers, self.edges = len(activations), []
         cdef int64_t n_inputs = self.set_embeddings(layer_sizes[0], embeddings) if embeddings else layer_sizes[0]
         for l in range(self.n_layers):
@@ -41,6 +43,7 @@ cdef class Layout:
             if l == 0:
                 self.layers[l].scales_inputs, self.layers[l].input_dropout = inputs
             self.layers[l].n_members = n_members
+            self.layers[l].scales_members = scales_members and l < self.n_layers - 1
             self.operations_per_row += layer_work(1, self.layers[l].n_in, layer_sizes[l + 1])
         self.set_residual(residual[0], residual[1])
         if n_members > 1:
@@ -124,8 +127,8 @@ cdef object LAYOUTS = WeakValueDictionary()
 
 
 cdef Layout layout_of(tuple layer_sizes, tuple activations, tuple dropout, dtype, tuple normalizations, tuple inputs,
-                      tuple parametric, tuple embeddings, tuple residual, int64_t n_members):
-    key = layer_sizes, activations, dropout, dtype, normalizations, inputs, parametric, embeddings, residual, n_members
+                      tuple parametric, tuple embeddings, tuple residual, tuple members):
+    key = layer_sizes, activations, dropout, dtype, normalizations, inputs, parametric, embeddings, residual, members
     cdef Layout layout = LAYOUTS.get(key)
     if layout is None:
         layout = Layout(*key)

@@ -31,18 +31,21 @@ cdef class Network:
     cdef readonly bint input_scale
     cdef readonly double input_dropout
     cdef readonly int64_t n_members
+    cdef readonly bint scales_members
     cdef int64_t n_in  # columns of X
     cdef readonly dict parameters
 
     def __init__(self, tuple layer_sizes, tuple activations, tuple dropout, dtype, tuple normalizations=None,
                  bint input_scale=False, double input_dropout=0.0, tuple parametric=None, tuple embeddings=(),
-                 tuple residual=(), str residual_place="after", int64_t n_members=1):
+                 tuple residual=(), str residual_place="after", int64_t n_members=1,
+                 bint scales_members=False):
         # normalizations: for each layer, None or (name, "before" or "after" the activation); the last layer has none.
         # parametric: for each layer, whether its activation is; the last layer's is not.
         # embeddings: objects of fastnn.embeddings whose columns are set.
         # residual: pairs of numbers of layers, where a connection begins and ends. Layer 0 is the inputs.
         # residual_place: whether its sum is that "before" or "after" the activation.
         # n_members: of a shared ensemble; 1 for a plain network.
+        # scales_members: whether the members of an ensemble have scales and biases of their own in all hidden layers.
         cdef int n_layers = len(layer_sizes) - 1
         normalizations = (None,) * n_layers if normalizations is None else normalizations
         parametric = (False,) * n_layers if parametric is None else parametric
@@ -50,17 +53,18 @@ cdef class Network:
                 or len(normalizations) != n_layers or normalizations[n_layers - 1] is not None
                 or len(parametric) != n_layers or parametric[n_layers - 1]):
             raise ValueError(f"a network has 1 to {max_layers} layers, got {n_layers}")
-        if not 1 <= n_members <= max_members or (n_members > 1 and input_scale):
+        if not 1 <= n_members <= max_members or (n_members > 1 and input_scale) or (n_members == 1 and scales_members):
             raise ValueError(f"a shared ensemble has 1 to {max_members} members with scales of their own, got {n_members}")
         if n_members > 1 and residual:
             raise ValueError(f"residual: a shared ensemble has no residual connections, got {residual}")
-        self.layer_sizes, self.activations, self.dropout, self.n_members = layer_sizes, activations, dropout, n_members
+        self.layer_sizes, self.activations, self.dropout = layer_sizes, activations, dropout
+        self.n_members, self.scales_members = n_members, scales_members
         self.normalizations, self.input_scale, self.input_dropout = normalizations, input_scale, input_dropout
         self.parametric, self.embeddings, self.dtype = parametric, embeddings, np.dtype(dtype)
         self.dtype_number = self.dtype.num
         self.type = Type.float32 if self.dtype_number == cnp.NPY_FLOAT32 else Type.float64
         self.layout = layout_of(layer_sizes, activations, dropout, self.dtype, normalizations, (input_scale, input_dropout),
-                                parametric, embeddings, (residual, residual_place), n_members)
+                                parametric, embeddings, (residual, residual_place), (n_members, scales_members))
         self.residual, self.residual_place = residual, residual_place
         self.layers = self.layout.layers
         self.operations_per_row = self.layout.operations_per_row
@@ -129,8 +133,8 @@ cdef class Network:
 
         Each kind has a tuple with one array per layer, or None for a layer without such parameters. Weights are (n_in, n_out),
         and projections (n_from, n_out), scales (n_in,), all other kinds (n_out,), but those of embeddings, which have one matrix
-        per embedding, or None. Of shared ensembles, scales are (n_members, n_in), and n_out of the last layer's weights and
-        biases counts the outputs of all members.
+        per embedding, or None. Of shared ensembles, scales are (n_members, n_in), output scales (n_members, n_out), and biases
+        beside them too. The n_out of the last layer's weights and biases counts the outputs of all members.
         """
         cdef Block block
         kinds = [[None] * self.native.n_layers for _ in range(n_block_kinds)]

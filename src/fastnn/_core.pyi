@@ -109,6 +109,7 @@ class Network:
     input_scale: bool
     input_dropout: float
     n_members: int
+    scales_members: bool
     parametric: tuple[bool, ...]
     embeddings: tuple[Embedding, ...]
     residual: tuple[tuple[int, int], ...]
@@ -128,6 +129,7 @@ class Network:
         residual: tuple[tuple[int, int], ...] = (),
         residual_place: str = "after",
         n_members: int = 1,
+        scales_members: bool = False,
     ) -> None: ...
     @property
     def address(self) -> int: ...

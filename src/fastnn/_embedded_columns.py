@@ -38,6 +38,6 @@ def embedded_columns(
 
 
 def _n_weights(widths: tuple[int, ...], n_members: int) -> int:
-    """Return the number of weights, of which the last layer has some for each member, and of scales of members."""
+    """Return the number of weights, of which the last layer has some for each member, and at most of scales and biases."""
     *hidden, last = (n_in * n_out for n_in, n_out in itertools.pairwise(widths))
-    return sum(hidden) + n_members * last + (n_members * widths[0] if n_members > 1 else 0)
+    return sum(hidden) + n_members * last + (3 * n_members * sum(widths[:-1]) if n_members > 1 else 0)

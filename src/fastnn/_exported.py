@@ -32,7 +32,7 @@ class Exported(Stored):
             place = "before" if end == len(residual) else self.residual_place
             residual[end - 1] = Residual(begin, place, self.projections[end - 1])
         kinds = self.weights, self.biases, self.activations, self.slopes, normalizations, self.scales, self.alphas
-        parts = zip(*kinds, residual, strict=True)
+        parts = zip(*kinds, residual, self.output_scales, strict=True)
         return [Layer(*part) for part in parts]
 
     def _stage(self) -> Stage | None:

@@ -12,7 +12,7 @@ from fastnn._optimizer import Optimizer
 
 _Value = TypeVar("_Value")
 
-KINDS = ("weights", "biases", "slopes", "gains", "shifts", "alphas", "scales", "projections")
+KINDS = ("weights", "biases", "slopes", "gains", "shifts", "alphas", "scales", "output_scales", "projections")
 """The kinds of parameters of layers, in the order of kernels/registry.h."""
 
 EMBEDDED = "embedding_parameters"
@@ -55,7 +55,8 @@ class LayerSettings(Options):
     """Settings of the training of one layer, which `Trainer` takes as `layer_settings`.
 
     A factor is a number, or a mapping from kinds of parameters to numbers: "weights", "biases", "slopes", "gains",
-    "shifts", "alphas", "scales", "projections" and "embedding_parameters", which are the names of the attributes of `MLP`.
+    "shifts", "alphas", "scales", "output_scales", "projections" and "embedding_parameters", which are the names of the
+    attributes of `MLP`.
     Kinds that a mapping lacks have their defaults. The settings of the first layer are also those of the embeddings before
     it. For "embedding_parameters", a mapping may have a list with one value per embedding, or None for its default, in
     place of one for all.

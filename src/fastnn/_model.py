@@ -200,6 +200,7 @@ class MLP(InitializedFromData, Differentiated, Exported):
                 residual=connections,
                 residual_place=place,
                 n_members=n_members,
+                scales_members=ensemble is not None and ensemble.kind == "full",
             )
             self._shared = ensemble
             of_embeddings = [None if each.shape is None else each.initial(self._rng) for each in embedded]
@@ -207,7 +208,8 @@ class MLP(InitializedFromData, Differentiated, Exported):
             projections = initialize_projections(connections, widths, activations, init, self._rng)
             drawn: dict[str, list[Any]] = {"weights": weights, "projections": projections, EMBEDDED: of_embeddings}
             if ensemble is not None:
-                drawn["scales"] = [ensemble.initial_scales(sizes[0], embedded, self._rng)]
+                first = ensemble.initial_scales(sizes[0], embedded, self._rng)
+                drawn["scales"] = [first, *[np.ones(())] * (len(widths) - 2)]
             self._initialize(drawn)
         except MemoryError:
             columns = [*widths[1:-1], widths[-1] * n_members]

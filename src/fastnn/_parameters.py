@@ -173,13 +173,28 @@ class Parameters:
         1.0,
         """The trained factors of the inputs: a live view of shape (n_in,) for the first layer, None for every other layer.
 
-        Only models with `input_scale` have them, and those with `shared`, whose view is (n_members, n_in).
+        Only models with `input_scale` have them, and those with `shared`, whose views are (n_members, n_in). If `shared` is
+        of the kind "full", all layers but the last have them.
 
         Examples
         --------
         >>> from fastnn import MLP
         >>> MLP((2, 3, 1), input_scale=True, dtype="float64").scales
         [array([1., 1.]), None]
+        """,
+    )
+    output_scales: Kind[NDArray[Any] | None] = Kind(
+        1.0,
+        """The factors of the products of inputs and weights: live views of shape (n_members, n_out), one per layer, or None.
+
+        Only models with `shared` of the kind "full" have them, in all layers but the last.
+
+        Examples
+        --------
+        >>> from fastnn import MLP, SharedEnsemble
+        >>> model = MLP((2, 3, 1), shared=SharedEnsemble(8, kind="full"))
+        >>> [None if each is None else each.shape for each in model.output_scales]
+        [(8, 3), None]
         """,
     )
     projections: Kind[NDArray[Any] | None] = Kind(
@@ -396,6 +411,7 @@ _ALIKE = (
     "residual",
     "residual_place",
     "n_members",
+    "scales_members",
     "dtype",
 )  # of networks whose parameters correspond
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,16 +19,18 @@ if TYPE_CHECKING:
     from fastnn.embeddings import Embedding
 
 _INITS = ("auto", "signs", "normal", "ones")
+_KINDS = ("mini", "full")
 
 
 @option_class
 class SharedEnsemble(Options):
-    """An ensemble of networks within one model, which share nearly all parameters (TabM-mini).
+    """An ensemble of networks within one model, which share nearly all parameters (TabM and TabM-mini).
 
     Each member multiplies the inputs of the first layer by scales of its own, and has an output layer of its own; all other
-    parameters are those of all members. A row passes through the layers once for each member. The prediction is the mean of
-    the members' outputs, after the output activation. The loss is the mean of the members' losses, so that each member
-    learns the targets by itself.
+    parameters are those of all members. With ``kind="full"``, each member also has scales r and s, and biases b, of its own
+    in every hidden layer, whose sums are ``((x * r) @ W) * s + b``. A row passes through the layers once for each member.
+    The prediction is the mean of the members' outputs, after the output activation. The loss is the mean of the members'
+    losses, so that each member learns the targets by itself.
 
     Parameters
     ----------
@@ -36,7 +39,10 @@ class SharedEnsemble(Options):
     scale_init : str, default "auto"
         The initial scales: random "signs", "normal" random numbers, or "ones". A number is drawn for each member and each
         column of X: all outputs of an embedding for one column begin with the same scale. "auto" stands for "normal" with
-        embeddings, and "signs" without.
+        embeddings, and "signs" without. All other scales begin at 1.
+    kind : str, default "mini"
+        The parameters of each member besides its output layer: "mini" for scales of the inputs (TabM-mini), "full" for
+        scales and biases in all hidden layers (TabM, a BatchEnsemble).
 
     Raises
     ------
@@ -46,7 +52,8 @@ class SharedEnsemble(Options):
     References
     ----------
     Y. Gorishniy, A. Kotelnikov and A. Babenko, "TabM: advancing tabular deep learning with parameter-efficient ensembling",
-    ICLR 2025.
+    ICLR 2025. Y. Wen, D. Tran and J. Ba, "BatchEnsemble: an alternative approach to efficient ensemble and lifelong
+    learning", ICLR 2020.
 
     Examples
     --------
@@ -58,15 +65,17 @@ class SharedEnsemble(Options):
 
     n_members: int = 32
     scale_init: str = "auto"
+    kind: str = field(default="mini", kw_only=True)
 
     def __post_init__(self) -> None:
         """Check every parameter."""
         object.__setattr__(self, "n_members", integer("n_members", self.n_members, low=2, high=MAX_MEMBERS))
-        names = ", ".join(map(repr, _INITS))
-        if not isinstance(self.scale_init, str):
-            raise TypeError(f"scale_init: expected one of {names}, got {shown(self.scale_init)}")
-        if self.scale_init not in _INITS:
-            raise ValueError(f"scale_init: expected one of {names}, got {self.scale_init!r}")
+        for name, choices in (("scale_init", _INITS), ("kind", _KINDS)):
+            value, names = getattr(self, name), ", ".join(map(repr, choices))
+            if not isinstance(value, str):
+                raise TypeError(f"{name}: expected one of {names}, got {shown(value)}")
+            if value not in choices:
+                raise ValueError(f"{name}: expected one of {names}, got {value!r}")
 
     def initial_scales(self, n_in: int, embeddings: Sequence[Embedding], rng: np.random.Generator) -> NDArray[np.float64]:
         """Draw the initial scales (n_members, width) of inputs that are the outputs of embeddings and n_in columns of X."""

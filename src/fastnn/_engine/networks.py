@@ -11,5 +11,5 @@ def network_like(network: _core.Network) -> _core.Network:
     changes_of_inputs = network.input_scale, network.input_dropout
     return _core.Network(
         *(*sizes, network.dtype, network.normalizations, *changes_of_inputs, network.parametric, network.embeddings),
-        *(network.residual, network.residual_place, network.n_members),
+        *(network.residual, network.residual_place, network.n_members, network.scales_members),
     )

@@ -106,11 +106,14 @@ class Layer:
         The normalization of the units. An output layer has none.
     scales : ndarray of shape (n_in,) or (n_members, n_in), optional
         The trained factors of the inputs, which multiply x first. Only a first layer has them. Those of each member belong
-        to a shared ensemble, whose last layer has n_out weights and biases for each member, side by side.
+        to a shared ensemble, whose last layer has n_out weights and biases for each member, side by side. All layers but
+        the last may have these.
     alphas : ndarray of shape (n_out,), optional
         The trained alphas of a parametric activation.
     residual : Residual, optional
         The residual connection that ends here.
+    output_scales : ndarray of shape (n_members, n_out), optional
+        The trained factors of x @ weights for each member, beside scales and biases of the same shape.
     """
 
     weights: NDArray[Any]
@@ -121,6 +124,7 @@ class Layer:
     scales: NDArray[Any] | None = None
     alphas: NDArray[Any] | None = None
     residual: Residual | None = None
+    output_scales: NDArray[Any] | None = None
 
     @property
     def n_members(self) -> int:
@@ -145,5 +149,5 @@ class Layer:
         residual = None if self.residual is None else self.residual.astype(dtype)
         return Layer(
             *(self.weights.astype(dtype), self.bias.astype(dtype), self.activation, converted(self.slopes)),
-            *(normalization, converted(self.scales), converted(self.alphas), residual),
+            *(normalization, converted(self.scales), converted(self.alphas), residual, converted(self.output_scales)),
         )

@@ -10,7 +10,7 @@ import numpy as np
 
 from fastnn._exports.layers import Layer
 from fastnn._exports.onnx_activations import FORMULAS
-from fastnn._exports.onnx_members import add_mean, add_scales, add_separate_outputs
+from fastnn._exports.onnx_members import add_mean, add_scaled_sums, add_scales, add_separate_outputs
 from fastnn._exports.onnx_normalizations import add_normalization
 from fastnn._exports.onnx_package import TensorProto, helper
 
@@ -124,7 +124,10 @@ def add_network(graph: Graph, layers: Sequence[Layer], inputs: str) -> str:
     values = inputs if layers[0].scales is None else _scaled(graph, layers[0].scales, inputs)
     streams = [values]  # the values where residual connections begin
     for i, layer in enumerate(layers):
-        if n_members > 1 and i == len(layers) - 1:
+        if layer.output_scales is not None:
+            assert layer.scales is not None
+            z = add_scaled_sums(graph, layer, i, add_scales(graph, layer.scales, i, values) if i else values)
+        elif n_members > 1 and i == len(layers) - 1:
             z = add_separate_outputs(graph, layer, i, n_members, values)
         else:
             weights = graph.constant(layer.weights, name=f"weights.{i}")
@@ -149,5 +152,5 @@ def add_network(graph: Graph, layers: Sequence[Layer], inputs: str) -> str:
 
 def _scaled(graph: Graph, scales: NDArray[Any], inputs: str) -> str:
     if scales.ndim == 2:
-        return add_scales(graph, scales, inputs)
+        return add_scales(graph, scales, 0, inputs)
     return graph.node("Mul", inputs, graph.constant(scales, name="scales.0"))

@@ -16,11 +16,24 @@ if TYPE_CHECKING:
     from fastnn._exports.onnx_graph import Graph
 
 
-def add_scales(graph: Graph, scales: NDArray[Any], inputs: str) -> str:
-    """Add the scales (n_members, n_in) of rows `inputs`, and return the name of the rows of all members."""
-    n_in = scales.shape[1]
-    scaled = graph.node("Mul", _reshaped(graph, inputs, (-1, 1, n_in)), graph.constant(scales, name="scales.0"))
-    return _reshaped(graph, scaled, (-1, n_in))
+def add_scales(graph: Graph, scales: NDArray[Any], number: int, inputs: str) -> str:
+    """Add the scales (n_members, n_in) of a layer's inputs, and return the name of the scaled rows of all members.
+
+    The inputs are rows of all members, or those of the data before the first layer.
+    """
+    n_members, n_in = scales.shape
+    rows = _reshaped(graph, inputs, (-1, n_members if number else 1, n_in))
+    return _reshaped(graph, graph.node("Mul", rows, graph.constant(scales, name=f"scales.{number}")), (-1, n_in))
+
+
+def add_scaled_sums(graph: Graph, layer: Layer, number: int, inputs: str) -> str:
+    """Add the sums of a layer in which each member has scales and biases of its own, given its inputs after their scales."""
+    assert layer.output_scales is not None
+    products = graph.node("MatMul", inputs, graph.constant(layer.weights, name=f"weights.{number}"))
+    rows = _reshaped(graph, products, (-1, *layer.output_scales.shape))
+    scaled = graph.node("Mul", rows, graph.constant(layer.output_scales, name=f"output_scales.{number}"))
+    z = graph.node("Add", scaled, graph.constant(layer.bias, name=f"biases.{number}"))
+    return _reshaped(graph, z, (-1, layer.weights.shape[1]))
 
 
 def add_separate_outputs(graph: Graph, layer: Layer, number: int, n_members: int, inputs: str) -> str:

@@ -14,6 +14,7 @@ from fastnn.embeddings import resolve, stage_width
 from fastnn.losses import Loss
 from fastnn.reference.activations import Activation, named
 from fastnn.reference.embeddings import Embedded
+from fastnn.reference.members import MemberScales
 from fastnn.reference.normalization import NORMALIZATIONS, Normalization, normalized
 from fastnn.reference.parametric import PARAMETRIC, with_alphas
 from fastnn.reference.residual import Connections
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 __all__ = [
-    *("Activations", "Arrays", "Normalizations", "UnitParameters"),
+    *("Activations", "Arrays", "Members", "Normalizations", "UnitParameters"),
     *("checked_data", "checked_inputs", "checked_network", "checked_residual", "checked_scales", "takes_as_labels"),
 ]
 __dir__ = __all__.copy
@@ -31,6 +32,7 @@ Arrays: TypeAlias = Sequence[Array]
 Activations: TypeAlias = Sequence[str | Activation | CustomActivation]
 UnitParameters: TypeAlias = Sequence[Array | None] | None
 Normalizations: TypeAlias = Sequence[Normalization | None] | None
+Members: TypeAlias = Sequence[MemberScales | None] | None
 
 _OUTPUT_ONLY = ("softmax", "exp")
 WITHOUT_ALPHAS = ("identity", *PARAMETRIC)  # an alpha would change nothing, or what another parameter changes
@@ -43,12 +45,13 @@ def checked_network(
     normalizations: Normalizations = None,
     alphas: UnitParameters = None,
     n_members: int = 1,
+    members: Members = None,
     **kinds: UnitParameters,
 ) -> list[Activation]:
     """Return the activation of each layer, with its normalization, or raise an error if the lists do not fit together.
 
     `alphas` are those of parametric activations, and `kinds` the parameters of other activations. `n_members` are those of a
-    shared ensemble.
+    shared ensemble, and `members` their scales in hidden layers.
     """
     if not len(weights) == len(biases) == len(activations) or len(weights) == 0:
         lengths = f"{len(weights)}, {len(biases)} and {len(activations)}"
@@ -57,9 +60,11 @@ def checked_network(
         n_in = weights[layer - 1].shape[-1] if layer else "n_in"
         if w.ndim != 2 or (layer and w.shape[0] != n_in):
             raise ValueError(f"weights[{layer}]: expected shape ({n_in}, n_out), got {w.shape}")
-    for layer, (w, b) in enumerate(zip(weights, biases, strict=True)):
-        if b.shape != w.shape[1:]:
-            raise ValueError(f"biases[{layer}]: expected shape {w.shape[1:]}, got {b.shape}")
+    own_biases = _check_members(members, weights, n_members)
+    for layer, (w, b, own) in enumerate(zip(weights, biases, own_biases, strict=True)):
+        expected = (n_members, w.shape[1]) if own else w.shape[1:]
+        if b.shape != expected:
+            raise ValueError(f"biases[{layer}]: expected shape {expected}, got {b.shape}")
     units = [w.shape[1] for w in weights]
     units[-1] //= n_members
     functions = [
@@ -74,6 +79,23 @@ def checked_network(
     if alphas is not None:
         functions = _with_alphas(functions, alphas, weights)
     return functions if normalizations is None else _with_normalizations(functions, normalizations, weights)
+
+
+def _check_members(members: Members, weights: Arrays, n_members: int) -> list[bool]:
+    """Return in which layers members have scales, or raise an error if these do not fit."""
+    if members is None:
+        return [False] * len(weights)
+    if n_members == 1 or len(members) != len(weights) or members[-1] is not None:
+        got = f"{len(members)} entries"
+        raise ValueError(f"members: expected {len(weights)} entries for a shared ensemble, the last one None, got {got}")
+    for layer, (each, w) in enumerate(zip(members, weights, strict=True)):
+        if each is None:
+            continue
+        shapes = (n_members, w.shape[0]) if layer else None, (n_members, w.shape[1])
+        given = None if each.inputs is None else each.inputs.shape, each.outputs.shape
+        if given != shapes:
+            raise ValueError(f"members[{layer}]: expected scales of inputs and outputs of shapes {shapes}, got {given}")
+    return [each is not None for each in members]
 
 
 def _with_alphas(functions: list[Activation], alphas: Sequence[Array | None], weights: Arrays) -> list[Activation]:

@@ -13,7 +13,7 @@ from fastnn.reference.activations import Activation
 from fastnn.reference.description import Description
 from fastnn.reference.embeddings import embed_grad
 from fastnn.reference.inputs import scale_inputs_grad
-from fastnn.reference.members import separate_outputs_grad
+from fastnn.reference.members import MemberScales, scaled_sums_grad, separate_outputs_grad
 from fastnn.reference.network import Forward
 from fastnn.reference.normalization import Normalized
 from fastnn.reference.parametric import Parametric, Prelu
@@ -33,6 +33,7 @@ class Gradients:
     projections: list[Any]
     scales: Array | None
     embeddings: list[Any]  # one entry per embedding
+    members: list[MemberScales | None]
 
     def of_given(self, network: Description) -> list[Any]:
         """Return the gradients of weights and biases, and of those kinds of parameters that the network has, in order."""
@@ -49,6 +50,8 @@ class Gradients:
             result.append(self.embeddings)
         if network.residual is not None:
             result.append(self.projections)
+        if network.members is not None:
+            result.append(self.members)
         return result
 
 
@@ -65,15 +68,12 @@ class _Backward:
         # One entry per layer: the gradients of slopes or alphas, and of gains and perhaps shifts.
         self._of_activations: list[Array | None] = [None] * len(run.layers)
         self._of_normalizations: list[tuple[Array, ...] | None] = [None] * len(run.layers)
+        self._of_member_inputs: list[Array | None] = [None] * len(run.layers)
 
     def gradients(self, by_outputs: Array, logits: bool) -> Gradients:
         run, network = self._run, self._network
         steps = list(self._steps(self._last_delta(by_outputs, logits)))[::-1]
-        by_weights: list[Array] = [inputs.T @ delta for inputs, delta in steps]
-        by_biases: list[Array] = [delta.sum(axis=0) for _, delta in steps]
-        if network.n_members > 1:
-            inputs, delta = steps[-1]
-            _, by_weights[-1], by_biases[-1] = separate_outputs_grad(inputs, network.weights[-1], delta, network.n_members)
+        each = [self._sums_grad(layer, *step)[1:] for layer, step in enumerate(steps)]
         by_first, of_scales = self._through_inputs(*steps[0])
         by_inputs: Array = by_first
         of_embeddings: list[Any] = []
@@ -81,14 +81,29 @@ class _Backward:
             by_inputs, of_embeddings = embed_grad(network.embeddings, run.X, by_first)
         parametric = [False] * len(steps) if network.alphas is None else [array is not None for array in network.alphas]
         by_activation = list(zip(self._of_activations, parametric, strict=True))
+        of_members = zip(each, self._of_member_inputs, strict=True)
         return Gradients(
             np.asarray(by_inputs),
-            *(by_weights, by_biases, [None if of_alphas else gradient for gradient, of_alphas in by_activation]),
-            *(self._of_normalizations, [gradient if of_alphas else None for gradient, of_alphas in by_activation]),
-            [None] * len(steps) if run.residual is None else run.residual.projection_gradients,
-            of_scales,
-            of_embeddings,
+            weights=[own[0] for own in each],
+            biases=[own[1] for own in each],
+            slopes=[None if of_alphas else gradient for gradient, of_alphas in by_activation],
+            normalizations=self._of_normalizations,
+            alphas=[gradient if of_alphas else None for gradient, of_alphas in by_activation],
+            projections=[None] * len(steps) if run.residual is None else run.residual.projection_gradients,
+            scales=of_scales,
+            embeddings=of_embeddings,
+            members=[MemberScales(own[2], inputs) if own[2:] else None for own, inputs in of_members],
         )
+
+    def _sums_grad(self, layer: int, inputs: Array, delta: Array) -> tuple[Array, ...]:
+        """Return the gradients with respect to a layer's inputs after scales, its weights, biases and scales of outputs."""
+        network, weights = self._network, self._network.weights[layer]
+        own = network.of_members(layer)
+        if own is not None:
+            return scaled_sums_grad(inputs, weights, own.outputs, delta)
+        if network.is_separate(layer):
+            return separate_outputs_grad(inputs, weights, delta, network.n_members)
+        return delta @ weights.T, inputs.T @ delta, delta.sum(axis=0)
 
     def _last_delta(self, by_outputs: Array, logits: bool) -> Array:
         """Return the gradient with respect to the last z."""
@@ -107,18 +122,15 @@ class _Backward:
             return
         for layer in range(len(run.layers) - 1, 0, -1):
             z, a = run.layers[layer - 1]
-            inputs = network.dropped(a, layer - 1)
+            dropped = network.dropped(a, layer - 1)
+            inputs = network.scaled(dropped, layer)
             yield inputs, delta
-            grad_a = network.dropped(self._through_weights(layer, inputs, delta), layer - 1)
+            grad = self._sums_grad(layer, inputs, delta)[0]
+            if own := network.of_members(layer):
+                grad, self._of_member_inputs[layer] = scale_inputs_grad(dropped, own.inputs, None, grad)
+            grad_a = network.dropped(grad, layer - 1)
             delta = self._through_activation(run.functions[layer - 1], layer - 1, z, a, grad_a)
         yield network.changed(run.inputs), delta
-
-    def _through_weights(self, layer: int, inputs: Array, delta: Array) -> Array:
-        """Return the gradient with respect to a layer's inputs."""
-        weights = self._network.weights[layer]
-        if self._network.is_separate(layer):
-            return separate_outputs_grad(inputs, weights, delta, self._network.n_members)[0]
-        return delta @ weights.T
 
     def _through_activation(self, function: Activation, layer: int, z: Array, a: Array, grad_a: Array) -> Array:
         if isinstance(function, Normalized):
@@ -131,7 +143,7 @@ class _Backward:
     def _through_inputs(self, inputs: Array, delta: Array) -> tuple[Array, Array | None]:
         """Return the gradients with respect to the inputs, summed over the members, and to their scales."""
         network, residual = self._network, self._run.residual
-        grad = self._through_weights(0, inputs, delta)
+        grad = self._sums_grad(0, inputs, delta)[0]
         if residual is not None and residual.by_inputs is not None:
             grad = grad + residual.by_inputs
         by_inputs, by_scales = scale_inputs_grad(self._run.inputs, network.scales, network.input_mask, grad)

@@ -10,7 +10,7 @@ import numpy as np
 from fastnn._checks.floats import Array, as_float
 from fastnn._checks.scalars import real
 from fastnn.losses import Loss, resolve
-from fastnn.reference.arguments import Activations, Arrays, Normalizations, UnitParameters, takes_as_labels
+from fastnn.reference.arguments import Activations, Arrays, Members, Normalizations, UnitParameters, takes_as_labels
 from fastnn.reference.backward import Gradients, gradients
 from fastnn.reference.description import Description, Masks, Slopes
 from fastnn.reference.embeddings import Embedded
@@ -48,6 +48,7 @@ def loss_and_gradient(
     alphas: UnitParameters = None,
     embeddings: Embedded | None = None,
     residual: Connections = None,
+    members: Members = None,
 ) -> tuple[Any, ...]:
     """Return the mean loss over rows of data, and its gradients with respect to all parameters.
 
@@ -69,7 +70,7 @@ def loss_and_gradient(
         weights are zero. A row of weight 0 does not count, whatever it contains.
     l1, l2 : float or sequence of float, default 0.0
         Penalties l1 * sum(abs(w)) + l2 / 2 * sum(w**2) on the weights: one number for all layers, or one per layer.
-    dropout_masks, slopes, normalizations, scales, input_mask, alphas, embeddings, residual
+    dropout_masks, slopes, normalizations, scales, input_mask, alphas, embeddings, residual, members
         As in `forward`. Penalties apply to weights and projections alone.
 
     Returns
@@ -89,6 +90,8 @@ def loss_and_gradient(
         One entry per embedding; only if `embeddings` is given.
     projection_gradients : list of ndarrays or None
         One entry per layer; only if `residual` is given.
+    member_gradients : list of MemberScales or None
+        One entry per layer; only if `members` is given.
 
     References
     ----------
@@ -102,7 +105,7 @@ def loss_and_gradient(
     (2.0, [array([[6.]])], [array([2.])])
     """
     penalties = list(zip(_of_layers("l1", l1, len(weights)), _of_layers("l2", l2, len(weights)), strict=True))
-    options = dropout_masks, slopes, normalizations, scales, input_mask, alphas, embeddings, residual
+    options = dropout_masks, slopes, normalizations, scales, input_mask, alphas, embeddings, residual, members
     network = Description(weights, biases, activations, *options)
     value, found = penalized(penalties, penalties, network, X, y, resolve(loss), sample_weight)
     return value, *found.of_given(network)
@@ -141,12 +144,13 @@ def input_gradient(
     alphas: UnitParameters = None,
     embeddings: Embedded | None = None,
     residual: Connections = None,
+    members: Members = None,
 ) -> Array:
     """Return the gradient of the mean loss over all rows with respect to X.
 
     Parameters
     ----------
-    weights, biases, activations, X, y, loss, slopes, normalizations, scales, alphas, embeddings, residual
+    weights, biases, activations, X, y, loss, slopes, normalizations, scales, alphas, embeddings, residual, members
         As in `loss_and_gradient`.
 
     Returns
@@ -158,7 +162,7 @@ def input_gradient(
     >>> input_gradient([np.array([[2.0]])], [np.array([0.0])], ["identity"], [[3.0]], [[4.0]])
     array([[8.]])
     """
-    options = None, slopes, normalizations, scales, None, alphas, embeddings, residual
+    options = None, slopes, normalizations, scales, None, alphas, embeddings, residual, members
     network = Description(weights, biases, activations, *options)
     with np.errstate(over="ignore", invalid="ignore"):
         return _loss_and_gradients(network, X, y, resolve(loss), None)[1].inputs
@@ -179,12 +183,15 @@ def vjp(
     alphas: UnitParameters = None,
     embeddings: Embedded | None = None,
     residual: Connections = None,
+    members: Members = None,
 ) -> tuple[Any, ...]:
     """Return a vector-Jacobian product: the gradients of a function of the outputs.
 
     Parameters
     ----------
-    weights, biases, activations, X, dropout_masks, slopes, normalizations, scales, input_mask, alphas, embeddings, residual
+    weights, biases, activations, X, dropout_masks, slopes, normalizations, scales, input_mask, alphas
+        As in `forward`.
+    embeddings, residual, members
         As in `forward`.
     G : array-like, shape (n, n_out)
         The gradient of the function with respect to the outputs, which are means over the members of a shared ensemble.
@@ -207,6 +214,8 @@ def vjp(
         One entry per embedding; only if `embeddings` is given.
     projection_gradients : list of ndarrays or None
         One entry per layer; only if `residual` is given.
+    member_gradients : list of MemberScales or None
+        One entry per layer; only if `members` is given.
 
     Examples
     --------
@@ -215,7 +224,7 @@ def vjp(
     (array([[ 3.],
            [30.]]), [array([[42.]])], [array([11.])])
     """
-    options = dropout_masks, slopes, normalizations, scales, input_mask, alphas, embeddings, residual
+    options = dropout_masks, slopes, normalizations, scales, input_mask, alphas, embeddings, residual, members
     network = Description(weights, biases, activations, *options)
     found = _vector_jacobian(network, X, G)
     return found.inputs, *found.of_given(network)
@@ -232,12 +241,13 @@ def jacobian(
     alphas: UnitParameters = None,
     embeddings: Embedded | None = None,
     residual: Connections = None,
+    members: Members = None,
 ) -> Array:
     """Return the derivatives of the outputs of each row with respect to its inputs.
 
     Parameters
     ----------
-    weights, biases, activations, X, slopes, normalizations, scales, alphas, embeddings, residual
+    weights, biases, activations, X, slopes, normalizations, scales, alphas, embeddings, residual, members
         As in `forward`.
 
     Returns
@@ -249,7 +259,7 @@ def jacobian(
     >>> jacobian([np.array([[3.0], [4.0]])], [np.array([0.0])], ["identity"], [[1.0, 2.0]])
     array([[[3., 4.]]])
     """
-    options = None, slopes, normalizations, scales, None, alphas, embeddings, residual
+    options = None, slopes, normalizations, scales, None, alphas, embeddings, residual, members
     network = Description(weights, biases, activations, *options)
     network.functions()
     inputs, n_out = network.checked_inputs(X), network.n_out

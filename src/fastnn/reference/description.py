@@ -14,6 +14,7 @@ from fastnn.reference.activations import Activation
 from fastnn.reference.arguments import (
     Activations,
     Arrays,
+    Members,
     Normalizations,
     UnitParameters,
     checked_data,
@@ -24,7 +25,7 @@ from fastnn.reference.arguments import (
 )
 from fastnn.reference.embeddings import Embedded, embed
 from fastnn.reference.inputs import n_members_of, scale_inputs
-from fastnn.reference.members import repeat_rows
+from fastnn.reference.members import MemberScales, repeat_rows, scaled_sums, separate_outputs
 from fastnn.reference.residual import Connections
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class Description:
     alphas: UnitParameters = None
     embeddings: Embedded | None = None
     residual: Connections = None
+    members: Members = None
 
     @property
     def n_members(self) -> int:
@@ -68,7 +70,7 @@ class Description:
         """Return the activation of each layer, with its normalization, or raise an error if the parts do not fit."""
         checked_scales(self.weights, self.scales)
         lists = self.weights, self.biases, self.activations, self.normalizations, self.alphas
-        functions = checked_network(*lists, self.n_members, slopes=self.slopes)
+        functions = checked_network(*lists, self.n_members, self.members, slopes=self.slopes)
         checked_residual(self.weights, self.residual, self.n_members)
         return functions
 
@@ -96,6 +98,22 @@ class Description:
     def changed(self, inputs: Array) -> Array:
         """Return the inputs of the first layer after dropout and scales."""
         return scale_inputs(inputs, self.scales, self.input_mask)
+
+    def of_members(self, layer: int) -> MemberScales | None:
+        """Return the scales that members have in a hidden layer, if they have any."""
+        return None if self.members is None else self.members[layer]
+
+    def scaled(self, inputs: Array, layer: int) -> Array:
+        """Return the inputs of a layer behind the first one, after the scales of members."""
+        own = self.of_members(layer)
+        return inputs if own is None else scale_inputs(inputs, own.inputs)
+
+    def sums(self, inputs: Array, layer: int) -> Array:
+        """Return the sums z of a layer, given its inputs after scales."""
+        lists, own = (self.weights[layer], self.biases[layer]), self.of_members(layer)
+        if own is not None:
+            return scaled_sums(inputs, *lists, own.outputs)
+        return separate_outputs(inputs, *lists, self.n_members) if self.is_separate(layer) else inputs @ lists[0] + lists[1]
 
     def dropped(self, a: Array, layer: int) -> Array:
         """Return outputs after dropout. In the backward pass, apply it to a gradient with respect to these outputs."""

@@ -32,7 +32,7 @@ def scale_inputs(x: Array, scales: Array | None = None, mask: Array | None = Non
     array([[3., 1.]])
     """
     dropped = x if mask is None else x * mask
-    return dropped if scales is None else dropped * _of_rows(scales, len(x))
+    return dropped if scales is None else dropped * of_rows(scales, len(x))
 
 
 def scale_inputs_grad(x: Array, scales: Array | None, mask: Array | None, grad: Array) -> tuple[Array, Array | None]:
@@ -58,6 +58,6 @@ def n_members_of(scales: Array | None) -> int:
     return len(scales) if scales is not None and scales.ndim == 2 else 1
 
 
-def _of_rows(scales: Array, n_rows: int) -> Array:
-    """Return the scales, or those of each row of a shared ensemble."""
+def of_rows(scales: Array, n_rows: int) -> Array:
+    """Return a vector, or that of each row's member, given those of all members of a shared ensemble."""
     return scales if scales.ndim == 1 else np.tile(scales, (n_rows // len(scales), 1))

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 
 from fastnn._checks.floats import Array
 from fastnn.reference.activations import Activation
-from fastnn.reference.arguments import Activations, Arrays, Normalizations, UnitParameters
+from fastnn.reference.arguments import Activations, Arrays, Members, Normalizations, UnitParameters
 from fastnn.reference.description import Description, Masks, Slopes
 from fastnn.reference.embeddings import Embedded
-from fastnn.reference.members import separate_outputs
 from fastnn.reference.residual import Connections, ResidualPass
 
 if TYPE_CHECKING:
@@ -37,6 +36,7 @@ def forward(
     alphas: UnitParameters = None,
     embeddings: Embedded | None = None,
     residual: Connections = None,
+    members: Members = None,
 ) -> list[tuple[Array, Array]]:
     """Return z = inputs @ W + b and a = activation(z) for every layer.
 
@@ -66,6 +66,8 @@ def forward(
         The embeddings of columns of X, with their parameters: see `embed`.
     residual : sequence of Connection, optional
         The residual connections: see `ResidualPass`.
+    members : sequence of MemberScales or None, optional
+        The scales of members in each hidden layer, with biases (n_members, n_out), if they have scales in all of them.
 
     Returns
     -------
@@ -83,7 +85,7 @@ def forward(
            [ 1.5]]), array([[0. ],
            [1.5]]))]
     """
-    options = dropout_masks, slopes, normalizations, scales, input_mask, alphas, embeddings, residual
+    options = dropout_masks, slopes, normalizations, scales, input_mask, alphas, embeddings, residual, members
     return forward_pass(Description(weights, biases, activations, *options), X).layers
 
 
@@ -108,8 +110,8 @@ def forward_pass(network: Description, X: ArrayLike) -> Forward:
         run = ResidualPass(network.weights, network.biases, functions, network.residual, network.dropout_masks)
         return Forward(network, functions, rows, first, run.forward(inputs), run)
     layers: list[tuple[Array, Array]] = []
-    for layer, (w, b, function) in enumerate(zip(network.weights, network.biases, functions, strict=True)):
-        z = separate_outputs(inputs, w, b, network.n_members) if network.is_separate(layer) else inputs @ w + b
+    for layer, function in enumerate(functions):
+        z = network.sums(network.scaled(inputs, layer) if layer else inputs, layer)
         a = function.value(z)
         layers.append((z, a))
         inputs = network.dropped(a, layer)

@@ -19,6 +19,7 @@ from fastnn.optimizers import Optimizer
 from fastnn.reference.arguments import (
     Activations,
     Arrays,
+    Members,
     Normalizations,
     UnitParameters,
     takes_as_labels,
@@ -30,6 +31,7 @@ from fastnn.reference.description import Description, Slopes
 from fastnn.reference.dropout import INPUT_LAYER, dropout_mask, dropout_rates
 from fastnn.reference.embeddings import Embedded
 from fastnn.reference.gradients import norm_factor, sum_of_squares
+from fastnn.reference.members import MemberScales
 from fastnn.reference.residual import Connections
 from fastnn.reference.target_options import weighted_targets
 from fastnn.reference.updates import RULES, Constants, is_hidden_matrix, orthogonal_update, update
@@ -70,6 +72,7 @@ def train(
     alphas: UnitParameters = None,
     embeddings: Embedded | None = None,
     residual: Connections = None,
+    members: Members = None,
     drop_last: bool = False,
     averaging: Averaging | None = None,
     averages: Arrays = (),
@@ -130,13 +133,15 @@ def train(
         The embeddings of columns of X, whose parameters are treated like slopes.
     residual : sequence of Connection, optional
         The residual connections, whose projections are treated like weights.
+    members : sequence of MemberScales or None, optional
+        The scales of members in hidden layers, which are treated like slopes.
     drop_last : bool, default False
         Leave out the last batch of an epoch if it is smaller than the others.
     averaging : EMA or SWA, optional
         The average of the parameters that is computed: after each update, or at the end of each epoch.
     averages : sequence of ndarrays
         Arrays of zeros that become the averages of all weights, then all biases, then slopes, gains and shifts, scales,
-        alphas, the parameters of embeddings, and projections.
+        alphas, the parameters of embeddings, projections, and scales of outputs.
     layer_settings : LayerSettings or sequence of LayerSettings and None, optional
         Factors of learning rate, epsilon and weight decay, penalties, and frozen parameters: one for all layers, or one per
         layer, as in `fastnn.LayerSettings`.
@@ -156,7 +161,7 @@ def train(
     (array([[2.]]), array([1.]))
     """
     network = Description(
-        *(weights, biases, activations, None, slopes, normalizations, scales, None, alphas, embeddings, residual)
+        *(weights, biases, activations, None, slopes, normalizations, scales, None, alphas, embeddings, residual, members)
     )
     loss = resolve(loss)
     inputs, targets, row_weights = network.checked_data(network.functions()[-1], X, y, loss, sample_weight)
@@ -171,17 +176,19 @@ def train(
     slopes = [None] * len(weights) if slopes is None else slopes
     normalizations = [None] * len(weights) if normalizations is None else normalizations
     alphas = [None] * len(weights) if alphas is None else alphas
-    first = [scales, *[None] * (len(weights) - 1)]
+    of_members: Sequence[MemberScales | None] = [None] * len(weights) if members is None else members
+    all_scales = [scales, *(None if each is None else each.inputs for each in of_members[1:])]
+    output_scales = [None if each is None else each.outputs for each in of_members]
     of_embeddings = [] if embeddings is None else [array for _, array in embeddings]
     connections = {each.end - 1: each.projection for each in residual or ()}
     projections = [connections.get(layer) for layer in range(len(weights))]
-    by_kind = [weights, biases, slopes, *_by_kind(normalizations), alphas, first, projections]
+    by_kind = [weights, biases, slopes, *_by_kind(normalizations), alphas, all_scales, output_scales, projections]
     groups, updates = _groups(layer_settings, optimizer, by_kind, of_embeddings), 0
     settings = [group.settings for group in groups if group.kind == "weights"]
     of_projections = {group.layer: group.settings for group in groups if group.kind == "projections"}
     l2 = check_scheduled("l2", l2)
     given = [array for n in normalizations if n is not None for array in (n.gains, n.shifts)]
-    parameters = (*weights, *biases, *slopes, *given, scales, *alphas, *of_embeddings, *projections)
+    parameters = (*weights, *biases, *slopes, *given, *all_scales, *alphas, *of_embeddings, *projections, *output_scales)
     averaged = [array for array in parameters if array is not None]
     history, n_averaged = [], 0
     for epoch in range(epochs):
@@ -266,9 +273,12 @@ def _by_kind(normalizations: Normalizations) -> list[list[Any]]:
 def _gradients_by_kind(found: Gradients) -> dict[str, list[Any]]:
     """Return the gradients of each kind, one entry per layer or embedding."""
     gains, shifts = ([None if g is None or i >= len(g) else g[i] for g in found.normalizations] for i in range(2))
-    of_units = {"slopes": found.slopes, "gains": gains, "shifts": shifts, "alphas": found.alphas, "scales": [found.scales]}
+    of_units = {"slopes": found.slopes, "gains": gains, "shifts": shifts, "alphas": found.alphas}
+    inputs = [None if each is None else each.inputs for each in found.members[1:]]
+    outputs = [None if each is None else each.outputs for each in found.members]
+    scales = {"scales": [found.scales, *inputs], "output_scales": outputs}
     matrices = {"weights": found.weights, "biases": found.biases, "projections": found.projections}
-    return matrices | of_units | {EMBEDDED: found.embeddings}
+    return matrices | of_units | scales | {EMBEDDED: found.embeddings}
 
 
 def clip(grads: Sequence[Array], clip_value: float | None, clip_norm: float | None) -> list[Array]:

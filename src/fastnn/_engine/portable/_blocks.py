@@ -23,12 +23,13 @@ class Parameters(NamedTuple):
     """The parameters of one layer, or arrays of the same shapes. They are views of a vector."""
 
     weights: Array  # (n_in, n_out)
-    biases: Array  # (n_out,)
+    biases: Array  # (n_out,), or (n_members, n_out) beside scales of outputs
     slopes: Array | None  # (n_out,), like the next three
     gains: Array | None
     shifts: Array | None
     alphas: Array | None
     scales: Array | None  # (n_in,), or (n_members, n_in) of a shared ensemble
+    output_scales: Array | None  # (n_members, n_out)
     projections: Array | None  # (n_from, n_out)
 
     @classmethod
@@ -64,14 +65,17 @@ def shapes(
     n_from: int | None,
     n_members: int = 1,
     is_separate: bool = False,
+    scales_members: bool = False,
 ) -> dict[str, tuple[int, ...]]:
     """Return the shapes of a layer's parameters, by kind and in the order of the storage.
 
     A residual connection leads to it from n_from units, or none if it is None. `is_separate` tells whether each member of a
-    shared ensemble has weights and biases of its own.
+    shared ensemble has weights and biases of its own, and `scales_members` whether it has scales and biases.
     """
     n_columns = n_members * n_out if is_separate else n_out
     of_layer: dict[str, tuple[int, ...]] = {"weights": (n_in, n_columns), "biases": (n_columns,)}
+    if scales_members:
+        of_layer["biases"] = n_members, n_out
     if isinstance(activation, str) and activation in PARAMETRIC:
         of_layer[PARAMETRIC[activation][0]] = (n_out,)
     if normalization is not None:
@@ -80,6 +84,8 @@ def shapes(
         of_layer["alphas"] = (n_out,)
     if scales_inputs:
         of_layer["scales"] = (n_in,) if n_members == 1 else (n_members, n_in)
+    if scales_members:
+        of_layer["output_scales"] = n_members, n_out
     if n_from is not None and n_from != n_out:
         of_layer["projections"] = (n_from, n_out)
     return of_layer
@@ -103,6 +109,7 @@ def lay_out(
     embeddings: tuple[Embedding, ...],
     residual: tuple[tuple[int, int], ...],
     n_members: int,
+    scales_members: bool,
 ) -> list[Block]:
     """Return the blocks of all embeddings and layers, one behind the other in the storage."""
     blocks, start = [], 0
@@ -112,14 +119,16 @@ def lay_out(
             blocks.append(Block(number, EMBEDDED, slice(start, end), embedding.shape))
             start = end
     widths = (stage_width(embeddings, layer_sizes[0]), *layer_sizes[1:])
+    last = len(activations) - 1
     each = zip(pairwise(widths), activations, normalizations, parametric, strict=True)
     for layer, (sizes, activation, normalization, has_alphas) in enumerate(each):
         options: dict[str, Any] = {
             "is_parametric": has_alphas,
-            "scales_inputs": (input_scale or n_members > 1) and layer == 0,
+            "scales_inputs": (layer == 0 and (input_scale or n_members > 1)) or (scales_members and layer < last),
+            "scales_members": scales_members and layer < last,
             "n_from": next((widths[begin] for begin, end in residual if end == layer + 1), None),
             "n_members": n_members,
-            "is_separate": n_members > 1 and layer == len(activations) - 1,
+            "is_separate": n_members > 1 and layer == last,
         }
         of_layer = shapes(*sizes, check_activation(activation), normalization, **options)
         for kind, shape in of_layer.items():

@@ -31,7 +31,8 @@ class Layer:
     ) -> None:
         self.weights, self.biases, self.slopes = parameters[:3]
         self.alphas = parameters.alphas
-        self.scales, self.input_dropout = parameters.scales, input_dropout  # of the inputs; of the first layer alone
+        self.scales, self.output_scales = parameters.scales, parameters.output_scales  # of all layers but the last, or none
+        self.input_dropout = input_dropout  # of the first layer alone
         self.dropout, self.is_linear = dropout, activation == "identity" and normalization is None
         # Whether weights and biases are all its parameters.
         self.has_only_sums = all(array is None for array in parameters[2:])

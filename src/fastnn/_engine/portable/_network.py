@@ -56,6 +56,7 @@ class Network:
         residual: tuple[tuple[int, int], ...] = (),
         residual_place: str = "after",
         n_members: int = 1,
+        scales_members: bool = False,
     ) -> None:
         n_layers = len(layer_sizes) - 1
         normalizations = (None,) * n_layers if normalizations is None else normalizations
@@ -65,15 +66,16 @@ class Network:
             raise ValueError(
                 f"layer_sizes: expected 1 to {MAX_LAYERS} layers, each with an activation and a dropout, got {n_layers}"
             )
-        if not 1 <= n_members <= MAX_MEMBERS or (n_members > 1 and input_scale):
+        if not 1 <= n_members <= MAX_MEMBERS or (n_members > 1 and input_scale) or (n_members == 1 and scales_members):
             raise ValueError(f"n_members: expected 1 to {MAX_MEMBERS}, with scales of their own, got {n_members}")
         if n_members > 1 and residual:
             raise ValueError(f"residual: a shared ensemble has no residual connections, got {residual}")
-        self.layer_sizes, self.activations, self.dropout, self.n_members = layer_sizes, activations, dropout, n_members
+        self.layer_sizes, self.activations, self.dropout = layer_sizes, activations, dropout
+        self.n_members, self.scales_members = n_members, scales_members
         self.normalizations, self.dtype, self.embeddings = normalizations, np.dtype(dtype), embeddings
         self.input_scale, self.input_dropout, self.parametric = input_scale, input_dropout, parametric
         self.residual, self.residual_place = residual, residual_place
-        others = embeddings, residual, n_members
+        others = embeddings, residual, n_members, scales_members
         self._blocks = lay_out(layer_sizes, activations, normalizations, parametric, input_scale, *others)
         self.storage = aligned_zeros(self._blocks[-1].place.stop, self.dtype)
         self.parameters = self.views(self.storage)
@@ -115,8 +117,8 @@ class Network:
 
         Each kind has one array per layer, or None for a layer without such parameters. Weights are (n_in, n_out),
         projections (n_from, n_out), scales (n_in,), and all other kinds (n_out,), but those of embeddings, which have one
-        matrix per embedding, or None. Of shared ensembles, scales are (n_members, n_in), and n_out of the last layer's
-        weights and biases counts the outputs of all members.
+        matrix per embedding, or None. Of shared ensembles, scales are (n_members, n_in), output scales (n_members, n_out),
+        and biases beside them too. The n_out of the last layer's weights and biases counts the outputs of all members.
         """
         kinds: dict[str, list[Any]] = {kind: [None] * (len(self.layer_sizes) - 1) for kind in BLOCK_KINDS}
         kinds[EMBEDDED] = [None] * len(self.embeddings)

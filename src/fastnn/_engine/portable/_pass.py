@@ -15,7 +15,14 @@ from fastnn._engine.portable._rows import Array
 from fastnn.reference.dropout import factors
 from fastnn.reference.embeddings import Embedded, embed, embed_grad
 from fastnn.reference.inputs import scale_inputs, scale_inputs_grad
-from fastnn.reference.members import mean_of_members, repeat_rows, separate_outputs, separate_outputs_grad
+from fastnn.reference.members import (
+    mean_of_members,
+    repeat_rows,
+    scaled_sums,
+    scaled_sums_grad,
+    separate_outputs,
+    separate_outputs_grad,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
@@ -41,14 +48,15 @@ class Pass:
         self._layers, self._embeddings, self._n_members = layers, embeddings, n_members
         self._sums, self._factors = runnable(sums), runnable(factors)
         self._dense_gradients, self._input_gradients = runnable(dense_gradients), runnable(input_gradients)
-        shapes = [(n_rows * n_members, layer.biases.size) for layer in layers]
-        shapes[-1] = n_rows * n_members, layers[-1].biases.size // n_members
+        shapes = [(n_rows * n_members, layer.weights.shape[1]) for layer in layers]
+        shapes[-1] = n_rows * n_members, layers[-1].weights.shape[1] // n_members
         self._z = [np.empty(shape, dtype) for shape in shapes]
         linear = [layer.is_linear for layer in layers[:-1]] + [layers[-1].is_linear or logits]
         self.outputs = [z if same else np.empty_like(z) for z, same in zip(self._z, linear, strict=True)]
         self._grads = [np.empty(shape, dtype) for shape in shapes]  # gradients with respect to outputs
         self._deltas = [grad if same else np.empty_like(grad) for grad, same in zip(self._grads, linear, strict=True)]
         self._inputs: list[Array] = [self._z[0]] * len(layers)
+        self._unscaled: list[Array] = [self._z[0]] * len(layers)  # before the scales of members in a layer behind the first
         self._masks: list[Array | None] = [None] * len(layers)  # factors of outputs before the next layer
         self._x: Array  # inputs before dropout and scales
         self._input_mask: Array | None
@@ -64,8 +72,12 @@ class Pass:
         x = embed(self._embeddings, x) if self._embeddings else x
         x = self.change_inputs(repeat_rows(x, self._n_members) if self._n_members > 1 else x, keys, dropout_factor)
         for i, (layer, z, a) in enumerate(zip(self._layers, self._z, self.outputs, strict=True)):
+            if i > 0 and layer.scales is not None:
+                self._unscaled[i], x = x, scale_inputs(x, layer.scales)
             self._inputs[i] = x
-            if self._is_separate(i):
+            if layer.output_scales is not None:
+                z[...] = scaled_sums(x, layer.weights, layer.biases, layer.output_scales)
+            elif self._is_separate(i):
                 z[...] = separate_outputs(x, layer.weights, layer.biases, self._n_members)
             else:
                 self._sums(x, layer.weights, layer.biases, z)
@@ -117,12 +129,19 @@ class Pass:
                 layer.backward(self._z[i], self.outputs[i], grad, delta, None if gradients is None else gradients.layers[i])
             if gradients is not None:
                 own = gradients.layers[i]
-                if self._is_separate(i):
+                if own.output_scales is not None:
+                    _, own.weights[...], own.biases[...], own.output_scales[...] = self._scaled_gradients(i)
+                elif self._is_separate(i):
                     _, own.weights[...], own.biases[...] = self._separate_gradients(delta)
                 else:
                     self._dense_gradients(self._inputs[i], delta, own.weights, own.biases)
             if i > 0:
-                self._grad_layer_inputs(i, self._grads[i - 1])
+                grad = self._grads[i - 1]
+                self._grad_layer_inputs(i, grad)
+                if layer.scales is not None:
+                    grad[...], by_scales = scale_inputs_grad(self._unscaled[i], layer.scales, None, grad)
+                    if gradients is not None:
+                        gradients.layers[i].scales[...] = by_scales  # type: ignore[index]
         if gradients is not None and gradients.layers[0].scales is not None:
             gradients.layers[0].scales[:] = self._through_inputs()[1]
         if gradients is not None and self._embeddings:
@@ -149,10 +168,17 @@ class Pass:
 
     def _grad_layer_inputs(self, i: int, grad: Array) -> None:
         """Set the gradient with respect to a layer's inputs."""
-        if self._is_separate(i):
+        if self._layers[i].output_scales is not None:
+            grad[...] = self._scaled_gradients(i)[0]
+        elif self._is_separate(i):
             grad[...] = self._separate_gradients(self._deltas[i])[0]
         else:
             self._input_gradients(self._deltas[i], self._layers[i].weights, grad)
+
+    def _scaled_gradients(self, i: int) -> tuple[Array, Array, Array, Array]:
+        layer = self._layers[i]
+        assert layer.output_scales is not None
+        return scaled_sums_grad(self._inputs[i], layer.weights, layer.output_scales, self._deltas[i])
 
     def _separate_gradients(self, delta: Array) -> tuple[Array, Array, Array]:
         return separate_outputs_grad(self._inputs[-1], self._layers[-1].weights, delta, self._n_members)
