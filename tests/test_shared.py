@@ -62,8 +62,9 @@ def test_training_is_that_of_the_reference(network, optimizer, settings):
     assert_trains_like_the_reference(*(model, X, y, weight, optimizer, settings), rtol=1e-5, atol=1e-8, rtol_of_loss=1e-7)
 
 
-def test_each_member_drops_its_own_units_and_inputs():
-    model = model_with((6, 20, 20, 2), "relu", 5, {"dropout": 0.3, "input_dropout": 0.2})
+@pytest.mark.parametrize("kind", ["mini", "full"])
+def test_each_member_drops_its_own_units_and_inputs(kind):
+    model = model_with((6, 20, 20, 2), "relu", 5, {"dropout": 0.3, "input_dropout": 0.2, "kind": kind})
     X, y, weight = data_for(model, 70)
     assert_trains_like_the_reference(
         *(model, X, y, weight, Adam(0.01), {"batch_size": 32}),
@@ -91,6 +92,35 @@ def test_each_member_is_a_network():
         losses.append(member.loss(X, y, "mse", weight))
     np.testing.assert_allclose(model.predict(X), np.mean(members, axis=0), rtol=1e-12)
     assert model.loss(X, y, "mse", weight) == pytest.approx(np.mean(losses), rel=1e-12)
+
+
+def test_each_member_of_the_kind_full_is_a_network():
+    model = model_with((5, 16, 9, 2), "gelu", 6, {"kind": "full"})
+    X, y, weight = data_for(model)
+    members, losses, hidden = [], [], []
+    for k in range(6):
+        member = MLP((5, 16, 9, 2), "gelu", dtype="float64")
+        for layer in range(2):
+            r, s = model.scales[layer][k], model.output_scales[layer][k]
+            member.weights[layer], member.biases[layer] = model.weights[layer] * np.outer(r, s), model.biases[layer][k]
+        member.weights[2], member.biases[2] = model.weights[2][:, 2 * k : 2 * k + 2], model.biases[2][2 * k : 2 * k + 2]
+        members.append(member.predict(X))
+        hidden.append(member.hidden_activations(X))
+        losses.append(member.loss(X, y, "mse", weight))
+    np.testing.assert_allclose(model.predict(X), np.mean(members, axis=0), rtol=1e-12)
+    assert model.loss(X, y, "mse", weight) == pytest.approx(np.mean(losses), rel=1e-12)
+    for layer, activations in enumerate(model.hidden_activations(X)):
+        np.testing.assert_allclose(activations, np.stack([of[layer] for of in hidden], axis=1), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("frozen", [0, 1, 2])
+@pytest.mark.parametrize("batch_size", [10, 200])
+def test_layers_behind_frozen_ones_learn_the_scales_of_their_inputs(frozen, batch_size):
+    model = model_with((4, 9, 8, 7, 2), "tanh", 5, {"kind": "full"})
+    X, y, weight = data_for(model, 60)
+    settings = [LayerSettings(frozen=True) if layer <= frozen else None for layer in range(4)]
+    options = {"batch_size": batch_size, "layer_settings": settings}
+    assert_trains_like_the_reference(*(model, X, y, weight, Adam(0.01), options), rtol=1e-6, atol=1e-9, rtol_of_loss=1e-8)
 
 
 def test_probabilities_are_means_and_labels_are_those_of_all_members():
@@ -141,8 +171,9 @@ def test_validation_and_early_stopping_use_the_mean_of_the_losses():
 
 
 @pytest.mark.parametrize("averaging", ["ema", "swa"])
-def test_averages_have_all_kinds(averaging):
-    model = model_with((3, 12, 1), "relu", 4)
+@pytest.mark.parametrize("kind", ["mini", "full"])
+def test_averages_have_all_kinds(averaging, kind):
+    model = model_with((3, 12, 1), "relu", 4, {"kind": kind})
     X, y, _ = data_for(model, 60)
     trainer = Trainer(model, "mse", Adam(0.01), averaging=averaging, random_state=0)
     trainer.run(X, y, 3)
@@ -166,6 +197,39 @@ def test_scales_begin_as_signs_or_normal_numbers_for_each_column():
     np.testing.assert_array_equal(ones.scales[0], 1.0)
     heads = ones.weights[1]
     assert len(np.unique(heads)) == heads.size  # each member draws its own
+
+
+def test_only_the_first_scales_of_the_kind_full_are_drawn():
+    model = MLP((5, 9, 8, 1), shared=SharedEnsemble(4, kind="full"), random_state=0)
+    assert set(model.scales[0].ravel().tolist()) == {-1.0, 1.0}
+    for array in (model.scales[1], *model.output_scales[:2]):
+        np.testing.assert_array_equal(array, 1.0)
+    for array in model.biases:
+        np.testing.assert_array_equal(array, 0.0)
+    assert [None if s is None else s.shape for s in model.scales] == [(4, 5), (4, 9), None]
+    assert [None if s is None else s.shape for s in model.output_scales] == [(4, 9), (4, 8), None]
+    assert [b.shape for b in model.biases] == [(4, 9), (4, 8), (4,)]
+
+
+def test_wrong_scales_of_members_are_named():
+    lists = [np.ones((2, 3)), np.ones((3, 4))], [np.zeros((2, 3)), np.zeros(4)], ["tanh", "identity"]
+    own, scales = reference.MemberScales(np.ones((2, 3))), np.ones((2, 2))
+    assert reference.forward(*lists, np.ones((1, 2)), scales=scales, members=[own, None])[-1][1].shape == (2, 2)
+    for members, message in (
+        ([own], "members: expected 2 entries"),
+        ([own, own], "the last one None"),
+        ([reference.MemberScales(np.ones((2, 2))), None], r"members\[0\]: expected scales of inputs and outputs"),
+        ([reference.MemberScales(np.ones((2, 3)), scales), None], r"members\[0\]: expected scales"),
+        (None, r"biases\[0\]: expected shape \(3,\)"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            reference.forward(*lists, np.ones((1, 2)), scales=scales, members=members)
+
+
+@pytest.mark.parametrize("engine", [_core, _portable])
+def test_engines_refuse_scales_without_members(engine):
+    with pytest.raises(ValueError, match="members"):
+        engine.Network((2, 2, 2), ("tanh", "identity"), (0.0, 0.0), np.float64, scales_members=True)
 
 
 def test_the_reference_refuses_residual_connections_of_members():

@@ -54,6 +54,26 @@ def test_files_of_models_and_trainers_keep_members(network, tmp_path):
     assert MLP.load(tmp_path / "model").shared == model.shared
 
 
+@pytest.mark.parametrize("kind", ["mini", "full"])
+def test_files_of_another_kind_are_refused(kind):
+    model = model_with((3, 5, 2), "tanh", 4, {"kind": kind})
+    config, other = model._config(), "full" if kind == "mini" else "mini"
+    with pytest.raises((KeyError, ValueError)):
+        MLP._from(config | {"shared": config["shared"] | {"kind": other}}, model._arrays())
+
+
+def test_the_kind_full_has_parameters_for_each_member():
+    model = model_with((4, 17, 8, 3), "tanh", 5, {"kind": "full"})
+    first, second = [(4, 17), (5, 17), (5, 4), (5, 17)], [(17, 8), (5, 8), (5, 17), (5, 8)]
+    shapes = [*first, *second, (8, 15), (15,)]
+    assert [p.shape for p in model.parameters] == [p.shape for p in model.gradient(*data_for(model)[:2])[1]] == shapes
+    assert model.n_parameters == sum(p.size for p in model.parameters) == model.summary().n_parameters
+    assert "shared=SharedEnsemble(n_members=5, scale_init='auto', kind='full')" in repr(model)
+    model.set_vector(np.arange(model.n_parameters))
+    np.testing.assert_array_equal(model.to_vector(), np.arange(model.n_parameters))
+    assert MLP((4, 17, 8, 3)).output_scales == [None, None, None]
+
+
 def test_damaged_files_are_refused(tmp_path):
     model = model_with((3, 5, 2))
     config = model._config()
@@ -75,7 +95,8 @@ def test_a_target_network_follows_only_a_model_with_as_many_members():
     model.scales[0][...], target.scales[0][...] = 3.0, 1.0
     target.blend(model, 0.5)
     np.testing.assert_array_equal(target.scales[0], 2.0)
-    for other in (MLP((2, 5, 1), input_scale=True), MLP((2, 5, 1), shared=SharedEnsemble(3))):
+    full = MLP((2, 5, 1), shared=SharedEnsemble(4, kind="full"))
+    for other in (MLP((2, 5, 1), input_scale=True), MLP((2, 5, 1), shared=SharedEnsemble(3)), full):
         with pytest.raises(ValueError, match="other: expected a model with"):
             target.blend(other, 0.5)
 
@@ -126,8 +147,9 @@ def test_one_row_has_the_derivatives_of_a_batch_of_one(network):
 
 
 @compiled
-def test_compiled_code_has_the_bits_of_python():
-    model = model_with((4, 17, 33, 3), "gelu", 5, input_dropout=0.2)
+@pytest.mark.parametrize("kind", ["mini", "full"])
+def test_compiled_code_has_the_bits_of_python(kind):
+    model = model_with((4, 17, 33, 3), "gelu", 5, input_dropout=0.2, kind=kind)
     assert_compiled_code_has_the_bits_of_python([(model, *data_for(model)[:2])])
 
 
@@ -138,13 +160,20 @@ from fastnn import MLP, SGD, AdamW, SharedEnsemble, Trainer
 digest = hashlib.sha256()
 rng = np.random.default_rng(0)
 for dtype in ("float32", "float64"):
-    for sizes, k in (((3, 5, 2), 4), ((6, 40, 128, 3), 7), ((90, 256, 30), 3), ((20, 3), 32)):
+    for sizes, k, kind in (
+        ((3, 5, 2), 4, "mini"),
+        ((6, 40, 128, 3), 7, "mini"),
+        ((90, 256, 30), 3, "mini"),
+        ((20, 3), 32, "mini"),
+        ((6, 40, 128, 3), 7, "full"),
+        ((90, 256, 64, 30), 3, "full"),
+    ):
         for optimizer, options in ((SGD(0.01), {}), (AdamW(0.01), {"l2": 1e-2, "clip_norm": 0.1})):
             for n, batch_size in ((70, 32), (300, 200)):
                 X, y = rng.normal(size=(n, sizes[0])).astype(dtype), rng.normal(size=(n, sizes[-1]))
                 states = set()
                 for n_threads in (1, 2, 3):
-                    shared = SharedEnsemble(k)
+                    shared = SharedEnsemble(k, kind=kind)
                     model = MLP(sizes, "gelu", shared=shared, input_dropout=0.2, dropout=0.1, dtype=dtype, random_state=1)
                     settings = {"batch_size": batch_size, "random_state": 2, "n_threads": n_threads} | options
                     Trainer(model, "mse", optimizer, **settings).run(X, y, 10 if sizes[0] > 50 else 2)
@@ -169,21 +198,24 @@ def test_many_networks_have_the_bits_of_one():
     X, y = np.random.default_rng(0).normal(size=(64, 8)), np.ones((64, 1))
     models = [MLP((8, 16, 1), "tanh", shared=SharedEnsemble(3), random_state=seed) for seed in range(5)]
     models += [MLP((8, 16, 1), "tanh", random_state=seed) for seed in range(5)]
+    full = SharedEnsemble(3, kind="full")
+    models += [MLP((8, 16, 1), "tanh", shared=full, random_state=seed) for seed in range(3)]
     alone = [model.copy() for model in models]
-    fastnn.fit_many(models, X, y, epochs=3, random_state=list(range(10)))
+    fastnn.fit_many(models, X, y, epochs=3, random_state=list(range(13)))
     for seed, (model, other) in enumerate(zip(models, alone, strict=True)):
         other.fit(X, y, epochs=3, random_state=seed)
         np.testing.assert_array_equal(model.to_vector(), other.to_vector())
-    mixed = [models[0], models[9], models[1]]
+    mixed = [models[0], models[9], models[11], models[1]]
     np.testing.assert_array_equal(fastnn.predict_many(mixed, X), [m.predict(X) for m in mixed])
     np.testing.assert_array_equal(fastnn.predict_many(models[:5], X), [m.predict(X) for m in models[:5]])
     np.testing.assert_allclose(Ensemble(models[:2]).predict(X), (models[0].predict(X) + models[1].predict(X)) / 2, rtol=1e-6)
 
 
-def test_shards_train_members():
+@pytest.mark.parametrize("kind", ["mini", "full"])
+def test_shards_train_members(kind):
     X = np.random.default_rng(0).normal(size=(64, 5))
     options = {"input_dropout": 0.2, "random_state": 0}
-    models = [MLP((5, 17, 1), "tanh", shared=SharedEnsemble(6), **options) for _ in range(2)]
+    models = [MLP((5, 17, 1), "tanh", shared=SharedEnsemble(6, kind=kind), **options) for _ in range(2)]
     before = models[0].to_vector()
     for n_threads, model in enumerate(models, 1):
         Trainer(model, n_shards=4, batch_size=4, random_state=0, n_threads=n_threads).run(X, X[:, :1] ** 2, 2)
@@ -235,6 +267,8 @@ def test_wrong_settings_of_members_are_named():
         ({"n_members": 2.5}, TypeError, "n_members: expected"),
         ({"scale_init": "uniform"}, ValueError, "scale_init: expected one of 'auto'.*got 'uniform'"),
         ({"scale_init": None}, TypeError, "scale_init: expected one of 'auto'"),
+        ({"kind": "packed"}, ValueError, "kind: expected one of 'mini', 'full', got 'packed'"),
+        ({"kind": 1}, TypeError, "kind: expected one of 'mini', 'full', got 1"),
         ({"k": 3}, TypeError, r"SharedEnsemble\(\) got an unexpected keyword argument 'k'"),
     ):
         with pytest.raises(error, match=message):
