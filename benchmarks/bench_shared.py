@@ -1,4 +1,4 @@
-"""Training steps of shared ensembles (TabM-mini), checked against PyTorch, then timed on one thread.
+"""Training steps of shared ensembles (TabM-mini and TabM), checked against PyTorch, then timed on one thread.
 
 The network is that of Gorishniy, Kotelnikov and Babenko, "TabM: advancing tabular deep learning with parameter-efficient
 ensembling" (2025), with 32 members and smaller layers. One network on a batch with as many rows as all members see together
@@ -22,13 +22,15 @@ N_INPUTS, N_MEMBERS = 8, 32  # columns as in California housing
 
 @dataclass(frozen=True)
 class Case:
-    """The width of both hidden layers, and the rows of a batch."""
+    """The width of both hidden layers, the rows of a batch, and the kind of the ensemble."""
 
     width: int
     batch_size: int
+    kind: str = "mini"
 
     def __str__(self) -> str:
-        return f"TabM-mini, {'-'.join(map(str, self.sizes))}, {N_MEMBERS} members, batch {self.batch_size}"
+        name = "TabM" if self.kind == "full" else "TabM-mini"
+        return f"{name}, {'-'.join(map(str, self.sizes))}, {N_MEMBERS} members, batch {self.batch_size}"
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -40,7 +42,7 @@ class Case:
         return 3 * 2.0 * sum(n_in * n_out for n_in, n_out in pairwise(self.sizes)) * self.batch_size * N_MEMBERS
 
     def model(self) -> MLP:
-        return MLP(self.sizes, "relu", shared=SharedEnsemble(N_MEMBERS), random_state=0)
+        return MLP(self.sizes, "relu", shared=SharedEnsemble(N_MEMBERS, kind=self.kind), random_state=0)
 
     def data(self, n_copies: int = 1) -> tuple[np.ndarray, np.ndarray]:
         """Return a batch whose rows are repeated."""
@@ -73,21 +75,22 @@ def torch_step(case: Case) -> tuple[Work, Any]:
     def parameter(values: np.ndarray) -> Any:
         return torch.nn.Parameter(torch.from_numpy(np.array(values)))
 
-    scales = parameter(model.scales[0])
-    linear = [torch.nn.Linear(*pair) for pair in pairwise(case.sizes[:-1])]
-    with torch.no_grad():
-        for layer, weights, biases in zip(linear, model.weights, model.biases, strict=False):
-            layer.weight.copy_(torch.from_numpy(weights.T.copy()))
-            layer.bias.copy_(torch.from_numpy(biases.copy()))
+    weights, biases = ([parameter(array) for array in arrays[:-1]] for arrays in (model.weights, model.biases))
+    scales, output_scales = (
+        [None if array is None else parameter(array) for array in arrays[:-1]]
+        for arrays in (model.scales, model.output_scales)
+    )
     heads = parameter(model.weights[-1].T.reshape(N_MEMBERS, case.width, 1))  # (members, n_in, 1)
     head_biases = parameter(model.biases[-1][:, None])
-    parameters = [scales, heads, head_biases, *(p for layer in linear for p in layer.parameters())]
+    others = [array for array in (*scales, *output_scales) if array is not None]
+    parameters = [heads, head_biases, *weights, *biases, *others]
     optimizer = torch.optim.Adam(parameters, lr=1e-3, fused=True)
 
     def members(x: Any) -> Any:
-        h = x[:, None] * scales  # (rows, members, n_in)
-        for layer in linear:
-            h = torch.relu(layer(h))
+        h = x[:, None].expand(-1, N_MEMBERS, -1)  # (rows, members, n_in)
+        for w, b, r, s in zip(weights, biases, scales, output_scales, strict=True):
+            h = (h if r is None else h * r) @ w
+            h = torch.relu((h if s is None else h * s) + b)
         return torch.einsum("nki,kio->nko", h, heads) + head_biases
 
     def step() -> None:
@@ -103,7 +106,7 @@ STEPS = {"fastnn": fastnn_step, "one network": one_network, "PyTorch": torch_ste
 
 @pytest.mark.parametrize("n_threads", [1], indirect=True)
 @pytest.mark.parametrize("contestant", STEPS)
-@pytest.mark.parametrize("case", [Case(64, 64), Case(128, 256)], ids=str)
+@pytest.mark.parametrize("case", [Case(64, 64), Case(128, 256), Case(64, 64, "full"), Case(128, 256, "full")], ids=str)
 def test_step(contest, n_threads, case, contestant):
     if contestant == "PyTorch":
         assert_same_predictions(case)

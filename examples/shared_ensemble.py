@@ -28,9 +28,9 @@ def table(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return ((X - 0.5) * np.sqrt(12)).astype(np.float32), noisy.astype(np.float32), exact
 
 
-def network(n_members: int = N_MEMBERS, seed: int = 0) -> MLP:
+def network(n_members: int = N_MEMBERS, seed: int = 0, kind: str = "mini") -> MLP:
     """Return the shared ensemble, or one network if there is one member."""
-    shared = SharedEnsemble(n_members) if n_members > 1 else None
+    shared = SharedEnsemble(n_members, kind=kind) if n_members > 1 else None
     return MLP((N_COLUMNS, *WIDTHS, 1), "relu", dropout=DROPOUT, shared=shared, random_state=seed)
 
 

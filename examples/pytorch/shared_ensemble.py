@@ -17,15 +17,19 @@ from shared_ensemble import BATCH_SIZE, DECAY, DROPOUT, MOST_EPOCHS, PATIENCE, R
 
 def module_of(model):
     """Return the module with the initial parameters of a shared ensemble."""
-    n_members = model.shared.n_members
+    n_members, is_full = model.shared.n_members, model.shared.kind == "full"
     module = tabm.TabM.make(
-        **{"n_num_features": model.layer_sizes[0], "d_out": 1, "k": n_members, "arch_type": "tabm-mini"},
+        **{"n_num_features": model.layer_sizes[0], "d_out": 1, "k": n_members},
+        **{"arch_type": "tabm" if is_full else "tabm-mini"},
         **{"n_blocks": len(WIDTHS), "d_block": WIDTHS[0], "dropout": DROPOUT},
     )
-    state = {"backbone.affine.weight": model.scales[0]}
+    state = {} if is_full else {"backbone.affine.weight": model.scales[0]}
     for layer in range(len(WIDTHS)):
         state[f"backbone.blocks.{layer}.0.weight"] = model.weights[layer].T
         state[f"backbone.blocks.{layer}.0.bias"] = model.biases[layer]
+        if is_full:
+            state[f"backbone.blocks.{layer}.0.r"] = model.scales[layer]
+            state[f"backbone.blocks.{layer}.0.s"] = model.output_scales[layer]
     state["output.weight"] = model.weights[-1].T.reshape(n_members, 1, -1).transpose(0, 2, 1)
     state["output.bias"] = model.biases[-1].reshape(n_members, 1)
     module.load_state_dict({name: torch.from_numpy(np.array(values)) for name, values in state.items()})
@@ -73,13 +77,14 @@ def predict(module, X):
 
 
 def main():
-    """Train the module, whose first predictions are those of fastnn."""
-    model = network()
-    module, X = module_of(model), table(100)[0]
-    np.testing.assert_allclose(predict(module, X), model.predict(X), rtol=1e-4, atol=1e-5)
-    seconds, epochs = fit(module)
-    found = error(lambda rows: predict(module, rows))
-    print(f"{module.k:2} members: error {found:.3f} after {epochs} epochs in {seconds:.1f} s")
+    """Train a module of each kind, whose first predictions are those of fastnn."""
+    for kind in ("mini", "full"):
+        model = network(kind=kind)
+        module, X = module_of(model), table(100)[0]
+        np.testing.assert_allclose(predict(module, X), model.predict(X), rtol=1e-4, atol=1e-5)
+        seconds, epochs = fit(module)
+        found = error(lambda rows, module=module: predict(module, rows))
+        print(f"{module.k:2} members, {kind}: error {found:.3f} after {epochs} epochs in {seconds:.1f} s")
 
 
 if __name__ == "__main__":

@@ -113,7 +113,12 @@ class MLP(InitializedFromData, Differentiated, Exported):
     scales : list of ndarray, shape (n_in,), or None
         Live views of the trained factors of the inputs: one array for the first layer if `input_scale` is set, and None for
         every other layer. Scales start at 1. Penalties and weight decay do not apply to them. With `shared`, they are
-        (n_members, n_in).
+        (n_members, n_in); with one of the kind "full", all layers but the last have them, and biases are (n_members, n_out)
+        there.
+    output_scales : list of ndarray, shape (n_members, n_out), or None
+        Live views of the trained factors of the products with the weights: one array for each layer but the last with a
+        shared ensemble of the kind "full", and None for every other layer. They start at 1. Penalties and weight decay do
+        not apply to them.
     projections : list of ndarray, shape (n_from, n_out), or None
         Live views of the matrices of residual connections: one for each layer to which a connection from another width
         leads, and None for every other layer. Penalties and weight decay apply to them as to weights.
@@ -122,7 +127,7 @@ class MLP(InitializedFromData, Differentiated, Exported):
         them.
     parameters : list of ndarray
         Live views of all parameters, layer by layer: ``[W1, b1, W2, b2, …]``. The slopes, gains, shifts and alphas
-        of a layer follow its biases, and the scales of the inputs those of the first layer. The projection of a residual
+        of a layer follow its biases, then the scales of its inputs and of its outputs. The projection of a residual
         connection is the last of its layer. The parameters of embeddings precede all layers.
     feature_names : tuple of str or None
         The column names of the first data frame on which the model was trained.

@@ -107,7 +107,9 @@ class Parameters:
     @property
     def _shared_options(self) -> dict[str, Any] | None:
         """The parameters of the shared ensemble, for files."""
-        return None if self._shared is None else vars(self._shared).copy()
+        if self._shared is None:
+            return None
+        return {name: value for name, value in vars(self._shared).items() if (name, value) != ("kind", "mini")}
 
     @property
     def embeddings(self) -> tuple[Embedding, ...]:
@@ -231,8 +233,8 @@ class Parameters:
     def parameters(self) -> list[NDArray[Any]]:
         """Live views of all parameters, layer by layer: ``[W1, b1, W2, b2, …]``.
 
-        The slopes, gains, shifts and alphas of a layer follow its biases. The scales of the inputs follow those of the first
-        layer. The projection of a residual connection is the last of its layer. The parameters of embeddings precede all
+        The slopes, gains, shifts and alphas of a layer follow its biases, then the scales of its inputs and of its outputs.
+        The projection of a residual connection is the last of its layer. The parameters of embeddings precede all
         layers.
         """
         return Views("parameters", by_layer(self._network.parameters))
