@@ -27,6 +27,7 @@ DESCRIPTIONS = {
     "_optimizer",
     "_rates",
     "_schedule",
+    "_shared_ensemble",
     "_state",
     "_version",
     "embeddings",

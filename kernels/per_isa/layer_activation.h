@@ -28,6 +28,11 @@ template <class T> class LayerActivation {
                (layer.residual_from >= 0 && !layer.adds_to_inputs && !all_activations<T>[layer.activation].is_identity);
     }
 
+    // Whether each unit has a parameter of its own.
+    static bool has_parameters(const Layer &layer) {
+        return layer.is_parametric || all_activations<T>[layer.activation].has_slopes;
+    }
+
     __attribute__((always_inline)) void activate(const ActivatedRows<T> &rows) const {
         const ActivationKernels<T> &kernels = all_activations<T>[layer_.activation];
         if (layer_.custom || layer_.is_parametric) activate_otherwise(rows);

@@ -15,7 +15,7 @@ template <class T> struct LayerBuffers {
     T *out;         // outputs; of the last layer, logits where the loss contains the activation
     T *delta;       // the loss's derivative by the layer's sums z
     T *derivative;  // the activation's derivative; null where the output determines it
-    T *by_slope;    // the output's derivative by the unit's slope or factor, later the loss's; null without slopes and factors
+    T *by_slope;    // the output's derivative by a parameter of the unit's activation, later the loss's; null without one
     T *transposed;  // weights, n_out rows of n_in, for the input gradient; null where nothing needs them, or they are packed
     NormalizationBuffers<T> *normalization;  // null without one
     ResidualBuffers<T> *residual;            // null if no residual connection begins or ends here

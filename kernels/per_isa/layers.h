@@ -301,8 +301,7 @@ template <class T> class Layers {
         b.out = arena.take<T>(rows * layer.row);
         if (backward || (loss && is_last)) b.delta = arena.take<T>(rows * layer.row);
         if (backward && keeps_derivative(layer) && !(is_last && has_logits_)) b.derivative = arena.take<T>(rows * layer.row);
-        if (needs_.weight_gradient && (layer.is_parametric || all_activations<T>[layer.activation].has_slopes))
-            b.by_slope = arena.take<T>(rows * layer.row);
+        if (needs_.weight_gradient && LayerActivation<T>::has_parameters(layer)) b.by_slope = arena.take<T>(rows * layer.row);
         const bool keeps_transposed = !layer.narrow && (needs_.derivatives || !packs_weights<T>(layer));
         const bool passes_back = l > 0 || needs_.input_gradient || (has_scale_gradient() && !is_sparse_) || network_.stage;
         if (needs_.any() && keeps_transposed && passes_back) b.transposed = arena.take<T>(layer.n_out * transposed_row(layer));
@@ -416,7 +415,7 @@ template <class T> class Layers {
         return MemberScales<T>(network_.layers[l], network_.layers[l + 1], parameters_, *buffers_[l].members);
     }
 
-    // The derivatives of the activation, and by slopes, are those before the normalization: they have no part in dropout.
+    // The derivatives of the activation, and by its parameters, are those before the normalization: they have no part in dropout.
     __attribute__((noinline)) void normalize_outputs(int64_t l, Range rows, const Dropout &dropout) const {
         const LayerNormalization<T> own = normalization(l);
         own.forward(buffers_[l].out, rows);

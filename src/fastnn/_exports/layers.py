@@ -149,5 +149,6 @@ class Layer:
         residual = None if self.residual is None else self.residual.astype(dtype)
         return Layer(
             *(self.weights.astype(dtype), self.bias.astype(dtype), self.activation, converted(self.slopes)),
-            *(normalization, converted(self.scales), converted(self.alphas), residual, converted(self.output_scales)),
+            *(normalization, converted(self.scales), converted(self.alphas), residual),
+            output_scales=converted(self.output_scales),
         )

@@ -11,17 +11,18 @@ from typing import Any
 from fastnn import _averaging, _custom, losses, optimizers
 from fastnn._layer_settings import ByKind, LayerSettings
 from fastnn._schedule import Schedule
+from fastnn._shared_ensemble import SharedEnsemble
 
 _OF_LOSSES = {c.__name__: c for c in (*losses.LOSSES.values(), losses.Heads)}
 
 
 @functools.cache
 def _of_optimizers() -> dict[str, type]:
-    """Return the classes of optimizers, averages and schedules, which may have the name of a loss."""
+    """Return the classes of optimizers, averages, schedules and shared ensembles, which may have the name of a loss."""
     from fastnn import schedules  # a seventh of the time of `import fastnn`
 
     of_schedules = (getattr(schedules, name) for name in schedules.__all__)
-    kinds = (*optimizers.OPTIMIZERS.values(), optimizers.LBFGS, *_averaging.AVERAGES.values(), *of_schedules)
+    kinds = (*optimizers.OPTIMIZERS.values(), optimizers.LBFGS, *_averaging.AVERAGES.values(), *of_schedules, SharedEnsemble)
     return {c.__name__: c for c in kinds}
 
 
@@ -76,7 +77,7 @@ def layer_settings_of(description: Any) -> Any:
 
 
 def optimizer_of(description: Any) -> Any:
-    """Return the optimizer, the schedule or the average that was described."""
+    """Return the optimizer, the schedule, the average or the shared ensemble that was described."""
     if not isinstance(description, dict):
         return description
     fields = {name: optimizer_of(value) for name, value in description.items() if name != "class"}

@@ -10,13 +10,12 @@ import numpy as np
 
 from fastnn._checks.floats import Array
 from fastnn.reference.activations import Activation
-from fastnn.reference.description import Description
 from fastnn.reference.embeddings import embed_grad
 from fastnn.reference.inputs import scale_inputs_grad
 from fastnn.reference.members import MemberScales, scaled_sums_grad, separate_outputs_grad
 from fastnn.reference.network import Forward
 from fastnn.reference.normalization import Normalized
-from fastnn.reference.parametric import Parametric, Prelu
+from fastnn.reference.parametric import WithParameter
 
 
 @dataclass(frozen=True)
@@ -27,32 +26,12 @@ class Gradients:
     # Lists with one entry per layer, or None for layers without such parameters.
     weights: list[Array]
     biases: list[Array]
-    slopes: list[Any]
+    activations: list[Any]  # with respect to the parameters of activations
     normalizations: list[Any]
-    alphas: list[Any]
     projections: list[Any]
     scales: Array | None
     embeddings: list[Any]  # one entry per embedding
     members: list[MemberScales | None]
-
-    def of_given(self, network: Description) -> list[Any]:
-        """Return the gradients of weights and biases, and of those kinds of parameters that the network has, in order."""
-        result: list[Any] = [self.weights, self.biases]
-        if network.slopes is not None:
-            result.append(self.slopes)
-        if network.normalizations is not None:
-            result.append(self.normalizations)
-        if network.scales is not None:
-            result.append(self.scales)
-        if network.alphas is not None:
-            result.append(self.alphas)
-        if network.embeddings is not None:
-            result.append(self.embeddings)
-        if network.residual is not None:
-            result.append(self.projections)
-        if network.members is not None:
-            result.append(self.members)
-        return result
 
 
 def gradients(run: Forward, by_outputs: Array, *, logits: bool = False) -> Gradients:
@@ -65,7 +44,7 @@ class _Backward:
 
     def __init__(self, run: Forward) -> None:
         self._run, self._network = run, run.network
-        # One entry per layer: the gradients of slopes or alphas, and of gains and perhaps shifts.
+        # One entry per layer: the gradients of parameters of activations, of gains and perhaps shifts, and of scales.
         self._of_activations: list[Array | None] = [None] * len(run.layers)
         self._of_normalizations: list[tuple[Array, ...] | None] = [None] * len(run.layers)
         self._of_member_inputs: list[Array | None] = [None] * len(run.layers)
@@ -79,16 +58,13 @@ class _Backward:
         of_embeddings: list[Any] = []
         if network.embeddings is not None:
             by_inputs, of_embeddings = embed_grad(network.embeddings, run.X, by_first)
-        parametric = [False] * len(steps) if network.alphas is None else [array is not None for array in network.alphas]
-        by_activation = list(zip(self._of_activations, parametric, strict=True))
         of_members = zip(each, self._of_member_inputs, strict=True)
         return Gradients(
             np.asarray(by_inputs),
             weights=[own[0] for own in each],
             biases=[own[1] for own in each],
-            slopes=[None if of_alphas else gradient for gradient, of_alphas in by_activation],
+            activations=self._of_activations,
             normalizations=self._of_normalizations,
-            alphas=[gradient if of_alphas else None for gradient, of_alphas in by_activation],
             projections=[None] * len(steps) if run.residual is None else run.residual.projection_gradients,
             scales=of_scales,
             embeddings=of_embeddings,
@@ -108,7 +84,7 @@ class _Backward:
     def _last_delta(self, by_outputs: Array, logits: bool) -> Array:
         """Return the gradient with respect to the last z."""
         (z, a), function = self._run.layers[-1], self._run.functions[-1]
-        if isinstance(function, Prelu):
+        if isinstance(function, WithParameter):
             self._of_activations[-1] = function.gradient(z, by_outputs)
         return by_outputs if logits else function.backward(z, a, by_outputs)
 
@@ -136,7 +112,7 @@ class _Backward:
         if isinstance(function, Normalized):
             delta, self._of_normalizations[layer], self._of_activations[layer] = function.gradients(z, grad_a)
             return delta
-        if isinstance(function, Prelu | Parametric):
+        if isinstance(function, WithParameter):
             self._of_activations[layer] = function.gradient(z, grad_a)
         return function.backward(z, a, grad_a)
 

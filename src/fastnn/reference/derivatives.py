@@ -12,12 +12,11 @@ from fastnn._checks.scalars import real
 from fastnn.losses import Loss, resolve
 from fastnn.reference.arguments import Activations, Arrays, Members, Normalizations, UnitParameters, takes_as_labels
 from fastnn.reference.backward import Gradients, gradients
-from fastnn.reference.description import Description, Masks, Slopes
 from fastnn.reference.embeddings import Embedded
 from fastnn.reference.gradients import add_penalty, penalty_gradient
 from fastnn.reference.mean_loss import mean_loss
 from fastnn.reference.members import repeat_rows
-from fastnn.reference.network import forward_pass
+from fastnn.reference.network import Description, Masks, Slopes, forward_pass
 from fastnn.reference.residual import Connections
 
 if TYPE_CHECKING:
@@ -108,7 +107,7 @@ def loss_and_gradient(
     options = dropout_masks, slopes, normalizations, scales, input_mask, alphas, embeddings, residual, members
     network = Description(weights, biases, activations, *options)
     value, found = penalized(penalties, penalties, network, X, y, resolve(loss), sample_weight)
-    return value, *found.of_given(network)
+    return value, *_of_given(network, found)
 
 
 def penalized(
@@ -227,7 +226,7 @@ def vjp(
     options = dropout_masks, slopes, normalizations, scales, input_mask, alphas, embeddings, residual, members
     network = Description(weights, biases, activations, *options)
     found = _vector_jacobian(network, X, G)
-    return found.inputs, *found.of_given(network)
+    return found.inputs, *_of_given(network, found)
 
 
 def jacobian(
@@ -308,3 +307,24 @@ def _loss_and_gradients(
     labels = takes_as_labels(loss, np.asarray(y))
     value, gradient = mean_loss(loss, targets, z if loss.from_logits else a, row_weights, labels)
     return value, gradients(run, gradient, logits=loss.from_logits)
+
+
+def _of_given(network: Description, found: Gradients) -> list[Any]:
+    """Return the gradients of weights and biases, and of those kinds of parameters that the network has, in order."""
+    result: list[Any] = [found.weights, found.biases]
+    slopes, alphas = network.of_activations(found.activations)
+    if network.slopes is not None:
+        result.append(slopes)
+    if network.normalizations is not None:
+        result.append(found.normalizations)
+    if network.scales is not None:
+        result.append(found.scales)
+    if network.alphas is not None:
+        result.append(alphas)
+    if network.embeddings is not None:
+        result.append(found.embeddings)
+    if network.residual is not None:
+        result.append(found.projections)
+    if network.members is not None:
+        result.append(found.members)
+    return result

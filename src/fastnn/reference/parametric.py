@@ -170,3 +170,6 @@ def with_alphas(activation: Activation, alphas: Array) -> Parametric:
 
 PARAMETRIC: Mapping[str, tuple[str, Callable[[Array], Activation]]] = MappingProxyType({"prelu": ("slopes", with_slopes)})
 """The activations of networks alone, by name: the kind of their parameters, and a function that takes these."""
+
+WithParameter = Prelu | Parametric
+"""The classes of activations with a parameter per unit, whose gradient their method `gradient` returns."""

@@ -27,11 +27,11 @@ from fastnn.reference.arguments import (
 from fastnn.reference.averages import blend, ema_share
 from fastnn.reference.backward import Gradients
 from fastnn.reference.derivatives import penalized
-from fastnn.reference.description import Description, Slopes
 from fastnn.reference.dropout import INPUT_LAYER, dropout_mask, dropout_rates
 from fastnn.reference.embeddings import Embedded
 from fastnn.reference.gradients import norm_factor, sum_of_squares
 from fastnn.reference.members import MemberScales
+from fastnn.reference.network import Description, Slopes
 from fastnn.reference.residual import Connections
 from fastnn.reference.target_options import weighted_targets
 from fastnn.reference.updates import RULES, Constants, is_hidden_matrix, orthogonal_update, update
@@ -208,7 +208,7 @@ def train(
             of_batch = inputs[rows], targets[rows], of_step, row_weights[rows]
             with np.errstate(over="ignore", invalid="ignore"):
                 value, gradients = penalized(penalties, own_penalties, own, *of_batch)
-            found = _gradients_by_kind(gradients)
+            found = _gradients_by_kind(network, gradients)
             trained = [group for group in groups if not group.settings.is_frozen]
             grads = clip([found[group.kind][group.layer] for group in trained], clip_value, clip_norm)
             for group, grad in zip(trained, grads, strict=True):
@@ -270,10 +270,11 @@ def _by_kind(normalizations: Normalizations) -> list[list[Any]]:
     return [[None if n is None else getattr(n, name) for n in normalizations or ()] for name in ("gains", "shifts")]
 
 
-def _gradients_by_kind(found: Gradients) -> dict[str, list[Any]]:
+def _gradients_by_kind(network: Description, found: Gradients) -> dict[str, list[Any]]:
     """Return the gradients of each kind, one entry per layer or embedding."""
+    slopes, alphas = network.of_activations(found.activations)
     gains, shifts = ([None if g is None or i >= len(g) else g[i] for g in found.normalizations] for i in range(2))
-    of_units = {"slopes": found.slopes, "gains": gains, "shifts": shifts, "alphas": found.alphas}
+    of_units = {"slopes": slopes, "gains": gains, "shifts": shifts, "alphas": alphas}
     inputs = [None if each is None else each.inputs for each in found.members[1:]]
     outputs = [None if each is None else each.outputs for each in found.members]
     scales = {"scales": [found.scales, *inputs], "output_scales": outputs}

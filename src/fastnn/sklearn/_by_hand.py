@@ -63,6 +63,11 @@ def follow(estimator: Any) -> None:
         return
     before: MLP = estimator.network_
     _parameters.check(estimator, estimator._rules)
+    if estimator.shared != before.shared:
+        raise ValueError(
+            f"shared: expected {before.shared!r}, as fitted, got {estimator.shared!r}; a fit without warm_start begins with "
+            "a new network"
+        )
     _check_output_activation(estimator.out_activation_)
     network = new_network(estimator, before.layer_sizes, before.dtype, estimator._random_state)
     native_before, native = network_of(before), network_of(network)
@@ -102,6 +107,8 @@ def network_of_assigned(estimator: Any) -> None:
     """Return the network of an estimator whose attributes a program set before any fit."""
     if is_ensemble(estimator):
         raise ValueError(f"coefs_, intercepts_: expected an estimator with one network, got n_members={estimator.n_members}")
+    if estimator.shared is not None:
+        raise ValueError(f"coefs_, intercepts_: expected an estimator with one network, got shared={estimator.shared!r}")
     attributes = vars(estimator)
     coefs, intercepts = attributes["coefs_"], attributes["intercepts_"]
     sizes = sizes_of(coefs, intercepts)

@@ -10,6 +10,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 
+from fastnn._shared_ensemble import SharedEnsemble
 from fastnn.losses import BinaryCrossEntropy, CrossEntropy, Loss
 from fastnn.optimizers import Adam
 from fastnn.sklearn import _parameters
@@ -88,6 +89,9 @@ class MLPClassifier(ClassifierMixin, WithClasses, BaseMLP):  # type: ignore[misc
         features are 0. A number k stands for blocks of k hidden layers behind the first one, and True for 1.
     residual_place : {"before", "after"}, default="after"
         Whether the inputs or the outputs of the activation are added.
+    shared : `fastnn.SharedEnsemble`, default=None
+        Members of one network that share most of its parameters (TabM): probabilities are the means of the members'. Not for
+        sparse features, `input_scale` and `residual`.
     clip_norm, clip_value : float, default=None
         Bounds of the gradient's norm and of its elements. Not for lbfgs.
     layer_settings : `fastnn.LayerSettings` or list of them and None, default=None
@@ -190,6 +194,7 @@ class MLPClassifier(ClassifierMixin, WithClasses, BaseMLP):  # type: ignore[misc
         input_dropout: float = 0.0,
         residual: Any = False,
         residual_place: str = "after",
+        shared: SharedEnsemble | None = None,
         clip_norm: float | None = None,
         clip_value: float | None = None,
         layer_settings: Any = None,

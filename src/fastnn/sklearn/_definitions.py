@@ -69,17 +69,23 @@ def activation_of(activation: Any) -> Any:
 
 
 def draw_weights(
-    sizes: Sequence[int], activations: Sequence[Any], random_state: np.random.RandomState
+    sizes: Sequence[int], activations: Sequence[Any], random_state: np.random.RandomState, n_members: int = 1
 ) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
     """Return initial weights and biases, uniform within sqrt(6 / (n_in + n_out)), or sqrt(2 / …) for the sigmoid.
 
     The bound depends on the activation of the layer; the last of `activations` is that of the output layer. The list is
-    never empty, even without hidden layers.
+    never empty, even without hidden layers. Each member of a shared ensemble has an output layer of its own, which are drawn
+    one after the other and stand side by side.
     """
-    drawn = []
-    for (n_in, n_out), activation in zip(pairwise(sizes), [*activations, activations[-1]][-len(sizes) + 1 :], strict=True):
+    drawn, last = [], len(sizes) - 2
+    each = zip(pairwise(sizes), [*activations, activations[-1]][-len(sizes) + 1 :], strict=True)
+    for layer, ((n_in, n_out), activation) in enumerate(each):
         bound = np.sqrt((2.0 if activation == "sigmoid" else 6.0) / (n_in + n_out))
-        drawn.append((random_state.uniform(-bound, bound, (n_in, n_out)), random_state.uniform(-bound, bound, n_out)))
+        own = [
+            (random_state.uniform(-bound, bound, (n_in, n_out)), random_state.uniform(-bound, bound, n_out))
+            for _ in range(n_members if layer == last else 1)
+        ]
+        drawn.append((np.hstack([weights for weights, _ in own]), np.hstack([biases for _, biases in own])))
     return drawn
 
 

@@ -59,6 +59,8 @@ def network_with(model: MLP, coefs: Any, intercepts: Any) -> MLP:
         If they do not fit together.
     """
     weights, biases = [np.asarray(w) for w in coefs], [np.asarray(b) for b in intercepts]
+    if model.shared is not None:
+        return _with_same_shapes(model, weights, biases)
     sizes = sizes_of(weights, biases, len(model.weights), model.layer_sizes[0])
     if sizes != model.layer_sizes:
         *hidden, output = model.activations
@@ -67,7 +69,16 @@ def network_with(model: MLP, coefs: Any, intercepts: Any) -> MLP:
         generator = generator_of(model)
         model = MLP(sizes, hidden, output, **options, init="zeros", dtype=model.dtype, random_state=generator)
         carry_over(before, network_of(model).parameters)
-    for view, values in zip([*model.weights, *model.biases], [*weights, *biases], strict=True):
+    return _with_same_shapes(model, weights, biases)
+
+
+def _with_same_shapes(model: MLP, weights: list[NDArray[Any]], biases: list[NDArray[Any]]) -> MLP:
+    """Return the model, after setting its weights and biases; raise ValueError for other shapes, which change nothing."""
+    views, given = [*model.weights, *model.biases], [*weights, *biases]
+    shapes, expected = [values.shape for values in given], [view.shape for view in views]
+    if shapes != expected:
+        raise ValueError(f"coefs_, intercepts_: expected the shapes of the network, {expected}, got {shapes}")
+    for view, values in zip(views, given, strict=True):
         view[...] = values
     return model
 

@@ -8,6 +8,7 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
@@ -148,6 +149,7 @@ class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]
         """Check the parameters for a first fit to data that another estimator of the class has checked, without weights."""
         check_overrides(self)
         hidden = _parameters.check(self, self._rules)
+        self._check_rows("X", data.X)
         self._take_data_of(other)
         weight = self._weight(data.y, sample_weight)
         return replace(data, weight=weight, hidden=hidden)
@@ -162,6 +164,7 @@ class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]
             raise ValueError("partial_fit does not support early_stopping=True")
         if validation is not None and _parameters.is_lbfgs(self):
             raise ValueError(f"X_val, y_val: expected a solver that trains by epochs, got them for solver={self.solver!r}")
+        self._check_rows("X", X)
         goes_on = self.warm_start or incremental
         if goes_on:
             self._take_assigned()
@@ -177,6 +180,11 @@ class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]
             check_mean("sample_weight", sample_weight)
         held_out = None if validation is None else self._check_held_out(*validation, n_outputs=self._count_outputs(y))
         return Checked(X, y, sample_weight, held_out, hidden, first, incremental)
+
+    def _check_rows(self, argument: str, X: Any) -> None:
+        """Raise TypeError for sparse rows, which shared ensembles do not take."""
+        if self.shared is not None and issparse(X):
+            raise TypeError(f"{argument}: expected a dense array for shared={self.shared!r}, got a sparse matrix")
 
     def _take_data_of(self, other: Fitting) -> None:
         """Record the features and the classes that another estimator has found in the data of both."""
@@ -251,8 +259,9 @@ class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]
         self.n_layers_ = len(sizes)
         self.network_ = _by_hand.new_network(self, sizes, X.dtype, random_state)
         self._forget_assigned()
-        activations = _by_hand.hidden_activations(self, len(hidden))
-        drawn = draw_weights(sizes, activations or [activation_of(self.activation)], random_state)
+        activations = _by_hand.hidden_activations(self, len(hidden)) or [activation_of(self.activation)]
+        n_members = 1 if self.shared is None else self.shared.n_members
+        drawn = draw_weights(sizes, activations, random_state, n_members)
         for (weights, bias), to_weights, to_bias in zip(drawn, self.network_.weights, self.network_.biases, strict=True):
             to_weights[...], to_bias[...] = weights, bias
         for projection in self.network_.projections:
@@ -315,6 +324,7 @@ class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]
             raise ValueError("sample_weight_val: expected all three, got it without X_val and y_val")
         if X is None or y is None:
             raise ValueError("X_val, y_val: expected both or none, got one of them")
+        self._check_rows("X_val", X)
         try:
             X, y = self._check_target(X, y, reset=False, incremental=True)
             weight = self._weight(y, sample_weight)

@@ -27,6 +27,7 @@ NETWORK_OPTIONS = (
     "input_dropout",
     "residual",
     "residual_place",
+    "shared",
 )
 """The parameters of `MLP` that estimators have under the same names."""
 FOLLOWED = ("activation", *NETWORK_OPTIONS, "out_activation_")

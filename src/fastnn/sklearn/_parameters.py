@@ -21,6 +21,7 @@ from fastnn._checks.residual import pairs_of_layers
 from fastnn._custom import CustomActivation
 from fastnn._engine import core as _core
 from fastnn._layer_settings import LayerSettings
+from fastnn._shared_ensemble import SharedEnsemble, check_alone, check_shared
 from fastnn.losses import CustomLoss, Loss
 from fastnn.optimizers import LBFGS, OPTIMIZERS, Optimizer
 
@@ -112,7 +113,8 @@ def _check_together(estimator: Any, sizes: list[int]) -> None:
         if isinstance(value, list | tuple | np.ndarray) and len(value) != len(sizes):
             raise ValueError(f"{name}: expected {len(sizes)}: one per hidden layer, got a list of {len(value)}")
     residual = estimator.residual
-    pairs_of_layers(residual.tolist() if isinstance(residual, np.ndarray) else residual, len(sizes) + 1)
+    pairs = pairs_of_layers(residual.tolist() if isinstance(residual, np.ndarray) else residual, len(sizes) + 1)
+    check_alone(check_shared(estimator.shared, bool(estimator.input_scale)), pairs)
     settings = estimator.layer_settings
     if isinstance(settings, list | tuple) and len(settings) != len(sizes) + 1:
         raise ValueError(f"layer_settings: expected {len(sizes) + 1}: one per layer, got a list of {len(settings)}")
@@ -268,6 +270,7 @@ RULES: Mapping[str, Rule] = {
         ),
     ),
     "residual_place": _PLACE,
+    "shared": Rule("a fastnn.SharedEnsemble, or None", lambda value: value is None or isinstance(value, SharedEnsemble)),
     "clip_norm": _or_none(_no_flag(_between(0, with_low=False))),
     "clip_value": _or_none(_no_flag(_between(0, with_low=False))),
     "layer_settings": Rule(

@@ -14,6 +14,7 @@ from fastnn._averaging import Averaging
 from fastnn._checks import seeds as _seeds
 from fastnn._custom import CustomActivation
 from fastnn._layer_settings import LayerSettings
+from fastnn._shared_ensemble import SharedEnsemble
 from fastnn._storage.describe import described, layer_settings_of, loss_of, optimizer_of
 from fastnn.losses import CustomLoss, Loss
 from fastnn.optimizers import Optimizer
@@ -22,7 +23,14 @@ from fastnn.sklearn._classes import Classes
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_OBJECTS = (Loss, CustomLoss, Optimizer, Averaging, *(getattr(schedules, name) for name in schedules.__all__))
+_OBJECTS = (
+    Loss,
+    CustomLoss,
+    Optimizer,
+    Averaging,
+    SharedEnsemble,
+    *(getattr(schedules, name) for name in schedules.__all__),
+)
 # The types of the elements of arrays.
 _SCALARS = (bool, int, float, str)
 _MAX_BYTES = 1 << 28  # of an array that a file describes by a few characters

@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from fastnn import reference
+from fastnn._engine.portable._layers import Parameters
 from fastnn._engine.portable._rows import Array
 from fastnn._layer_settings import EMBEDDED
 from fastnn.embeddings import Embedding, stage_width
@@ -17,27 +18,6 @@ from fastnn.reference.parametric import PARAMETRIC
 
 LAYER_ACTIVATIONS = (*reference.ACTIVATIONS, *PARAMETRIC)  # the activations of networks
 NORMALIZATIONS = tuple(_NORMALIZATIONS)
-
-
-class Parameters(NamedTuple):
-    """The parameters of one layer, or arrays of the same shapes. They are views of a vector."""
-
-    weights: Array  # (n_in, n_out)
-    biases: Array  # (n_out,), or (n_members, n_out) beside scales of outputs
-    slopes: Array | None  # (n_out,), like the next three
-    gains: Array | None
-    shifts: Array | None
-    alphas: Array | None
-    scales: Array | None  # (n_in,), or (n_members, n_in) of a shared ensemble
-    output_scales: Array | None  # (n_members, n_out)
-    projections: Array | None  # (n_from, n_out)
-
-    @classmethod
-    def of_layers(cls, kinds: Mapping[str, Sequence[Any]]) -> list[Parameters]:
-        """Return each layer's parameters, given those of all layers by kind."""
-        return [cls(*arrays) for arrays in zip(*(kinds[kind] for kind in cls._fields), strict=True)]
-
-
 BLOCK_KINDS = (*Parameters._fields, EMBEDDED)
 EMBEDDINGS = ("columns", *EMBEDDING_FORMULAS)  # the first passes columns as they are
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fastnn._engine.portable._blocks import Parameters
 from fastnn._engine.portable._compile import formula, pointer, runnable
 from fastnn._engine.portable._rows import Array
 from fastnn.reference.activations import Activation, named
@@ -16,6 +15,25 @@ from fastnn.reference.parametric import alphas_grad, parametric, parametric_grad
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
+
+
+class Parameters(NamedTuple):
+    """The parameters of one layer, or arrays of the same shapes. They are views of a vector."""
+
+    weights: Array  # (n_in, n_out)
+    biases: Array  # (n_out,), or (n_members, n_out) beside scales of outputs
+    slopes: Array | None  # (n_out,), like the next three
+    gains: Array | None
+    shifts: Array | None
+    alphas: Array | None
+    scales: Array | None  # (n_in,), or (n_members, n_in) of a shared ensemble
+    output_scales: Array | None  # (n_members, n_out)
+    projections: Array | None  # (n_from, n_out)
+
+    @classmethod
+    def of_layers(cls, kinds: Mapping[str, Sequence[Any]]) -> list[Parameters]:
+        """Return each layer's parameters, given those of all layers by kind."""
+        return [cls(*arrays) for arrays in zip(*(kinds[kind] for kind in cls._fields), strict=True)]
 
 
 class Layer:

@@ -11,9 +11,9 @@ import numpy as np
 from fastnn import reference
 from fastnn._checks.limits import MAX_LAYERS, MAX_MEMBERS
 from fastnn._engine.losses import NativeLoss
-from fastnn._engine.portable._blocks import BLOCK_KINDS, Block, Gradients, Parameters, by_layer, lay_out
+from fastnn._engine.portable._blocks import BLOCK_KINDS, Block, Gradients, by_layer, lay_out
 from fastnn._engine.portable._elementwise import aligned_zeros
-from fastnn._engine.portable._layers import Layer
+from fastnn._engine.portable._layers import Layer, Parameters
 from fastnn._engine.portable._losses import MeanLoss
 from fastnn._engine.portable._pass import Pass
 from fastnn._engine.portable._rows import Array, SparseRows, check_rows, check_sparse, read_x, read_y, standing_in
