@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
-from fastnn import EMA, SWA, embeddings, losses, optimizers, schedules
+from fastnn import EMA, SWA, SharedEnsemble, embeddings, losses, optimizers, schedules
 from fastnn._engine import core as _core
 
 # The kernels' table of activations lacks prelu, whose slopes are parameters.
@@ -38,7 +38,7 @@ def network(rng: Rng) -> dict[str, Any]:
     names = [None, *_core.NORMALIZATIONS] if normalized else [None]
     activations = [choice(rng, HIDDEN) for _ in range(n_hidden)]
     parametric = rng.random() < 0.2
-    return {
+    arguments: dict[str, Any] = {
         "layer_sizes": sizes,
         "activation": activations,
         "parametric_activation": [bool(parametric and name not in ("identity", "prelu")) for name in activations],
@@ -52,6 +52,10 @@ def network(rng: Rng) -> dict[str, Any]:
         "dtype": choice(rng, [np.float32, np.float64]),
         "random_state": int(rng.integers(1000)),
     }
+    if rng.random() < 0.2:
+        shared = SharedEnsemble(1 + count(rng, choice(rng, [4, 40])), kind=choice(rng, ["mini", "full"]))
+        arguments |= {"shared": shared, "input_scale": False, "residual": ()}
+    return arguments
 
 
 def inputs_of(rng: Rng, n_in: int) -> dict[str, Any]:

@@ -123,6 +123,7 @@ class _Session:
         if self.setting.to_rounding:
             n = min(n, 2 * self.trainer.batch_size)
         takes_sparse = not self.model.embeddings and all(begin > 0 for begin, _ in self.model.residual)
+        takes_sparse &= self.model.shared is None
         X, kind = draw.inputs(self.rng, n, sizes[0], sparse and takes_sparse)
         codes = [column for each in self.model.embeddings if each.categories for column in each.columns]
         if codes and X.dtype.kind == "f":
@@ -130,7 +131,8 @@ class _Session:
         y = draw.targets(self.rng, n, sizes[-1], self.loss)
         weight = draw.weights(self.rng, n)
         self.note(f"  X: {kind} ({n}, {sizes[0]}), y: {y.dtype} {y.shape}, weights: {weight is not None}")
-        self.outcome.work += n * sum(a * b for a, b in itertools.pairwise(sizes))
+        n_members = 1 if self.model.shared is None else self.model.shared.n_members
+        self.outcome.work += n * n_members * sum(a * b for a, b in itertools.pairwise(sizes))
         return X, y, weight
 
     def fit(self) -> None:
