@@ -15,7 +15,7 @@ HERE = Path(__file__).parent / "data"
 NAMES = (
     *("adam_float32", "adamw_float64", "momentum_float64", "nadam_float64"),
     *("sharded_float32", "normalized_float32", "averaged_float32", "embedded_float32"),
-    *("residual_float32", "muon_float32", "shared_float32"),
+    *("residual_float32", "muon_float32", "shared_float32", "full_ensemble_float32"),
 )
 ESTIMATOR = "classifier_float32"
 ENSEMBLE = "ensemble_float32"
@@ -87,6 +87,7 @@ def test_settings_load_as_they_were_saved():
     assert nadam.model.activations == ("prelu", "mish", "identity")
     assert MLP.load(saved("residual_float32")).residual == ((1, 3), (2, 4), (3, 5), (0, 6))
     assert MLP.load(saved("shared_float32")).shared == fastnn.SharedEnsemble(3, scale_init="normal")
+    assert MLP.load(saved("full_ensemble_float32")).shared == fastnn.SharedEnsemble(3, kind="full")
     normalized = MLP.load(saved("normalized_float32"))
     assert normalized.normalization == ("layer_norm", "rms_norm", None)
     assert normalized.normalization_place == ("before", "after", None)
