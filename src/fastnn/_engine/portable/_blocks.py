@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import Any, NamedTuple
 
 from fastnn import reference
 from fastnn._engine.portable._layers import Parameters
 from fastnn._engine.portable._rows import Array
-from fastnn._layer_settings import EMBEDDED
+from fastnn._layer_settings import EMBEDDED, Blocks, BlockSettings
 from fastnn.embeddings import Embedding, stage_width
 from fastnn.reference.embeddings import FORMULAS as EMBEDDING_FORMULAS
 from fastnn.reference.normalization import NORMALIZATIONS as _NORMALIZATIONS
 from fastnn.reference.parametric import PARAMETRIC
+from fastnn.reference.updates import is_hidden_matrix
 
 LAYER_ACTIVATIONS = (*reference.ACTIVATIONS, *PARAMETRIC)  # the activations of networks
 NORMALIZATIONS = tuple(_NORMALIZATIONS)
@@ -80,6 +81,14 @@ class Block(NamedTuple):
     shape: tuple[int, ...]
 
 
+class Part(NamedTuple):
+    """A part of the storage that is updated together."""
+
+    place: slice
+    settings: BlockSettings
+    shape: tuple[int, ...] | None  # of a hidden matrix that has an update of its own
+
+
 def lay_out(
     layer_sizes: tuple[int, ...],
     activations: tuple[Any, ...],
@@ -116,6 +125,27 @@ def lay_out(
             blocks.append(Block(layer, kind, slice(start, end), shape))
             start = end
     return blocks
+
+
+def parts_of(blocks: Sequence[Block], settings: Blocks | None, n_layers: int, *, apart: bool) -> list[Part]:
+    """Return the parts of the storage that are updated together, with their settings, which are given by block.
+
+    With `apart`, each hidden matrix is a part of its own.
+    """
+
+    def own(block: Block) -> BlockSettings:
+        if settings is None:
+            return BlockSettings.default(block.kind)
+        return settings.embeddings[block.layer] if block.kind == EMBEDDED else settings.layers[block.layer][block.kind]
+
+    def matrix(block: Block) -> Block | None:
+        return block if apart and is_hidden_matrix(block.layer, block.kind, n_layers) else None
+
+    groups = [(key, list(group)) for key, group in groupby(blocks, lambda block: (own(block), matrix(block)))]
+    return [
+        Part(slice(group[0].place.start, group[-1].place.stop), own_settings, None if of_matrix is None else of_matrix.shape)
+        for (own_settings, of_matrix), group in groups
+    ]
 
 
 def by_layer(kinds: Mapping[str, Sequence[Array | None]]) -> list[Array]:

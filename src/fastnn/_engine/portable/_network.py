@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import groupby
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastnn import reference
 from fastnn._checks.limits import MAX_LAYERS, MAX_MEMBERS
 from fastnn._engine.losses import NativeLoss
-from fastnn._engine.portable._blocks import BLOCK_KINDS, Block, Gradients, by_layer, lay_out
+from fastnn._engine.portable._blocks import BLOCK_KINDS, Gradients, Part, by_layer, lay_out, parts_of
 from fastnn._engine.portable._elementwise import aligned_zeros
 from fastnn._engine.portable._layers import Layer, Parameters
 from fastnn._engine.portable._losses import MeanLoss
 from fastnn._engine.portable._pass import Pass
 from fastnn._engine.portable._rows import Array, SparseRows, check_rows, check_sparse, read_x, read_y, standing_in
-from fastnn._layer_settings import EMBEDDED, Blocks, BlockSettings
+from fastnn._layer_settings import EMBEDDED, Blocks
 from fastnn.embeddings import Embedding
 from fastnn.reference.dropout import layer_keys, layer_numbers
-from fastnn.reference.updates import is_hidden_matrix
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
@@ -29,14 +27,6 @@ if TYPE_CHECKING:
 
 # The number of rows that pass through all layers, forward and back, before the next rows.
 _ROWS_AT_ONCE = 512
-
-
-class Part(NamedTuple):
-    """A part of the storage that is updated together."""
-
-    place: slice
-    settings: BlockSettings
-    shape: tuple[int, ...] | None  # of a hidden matrix that has an update of its own
 
 
 class Network:
@@ -131,20 +121,7 @@ class Network:
 
         With `apart`, each hidden matrix is a part of its own.
         """
-
-        def own(block: Block) -> BlockSettings:
-            if blocks is None:
-                return BlockSettings.default(block.kind)
-            return blocks.embeddings[block.layer] if block.kind == EMBEDDED else blocks.layers[block.layer][block.kind]
-
-        def matrix(block: Block) -> Block | None:
-            return block if apart and is_hidden_matrix(block.layer, block.kind, len(self.layers)) else None
-
-        groups = [(key, list(group)) for key, group in groupby(self._blocks, lambda block: (own(block), matrix(block)))]
-        return [
-            Part(slice(group[0].place.start, group[-1].place.stop), settings, None if of_matrix is None else of_matrix.shape)
-            for (settings, of_matrix), group in groups
-        ]
+        return parts_of(self._blocks, blocks, len(self.layers), apart=apart)
 
     @np.errstate(all="ignore")
     def blend(self, other: Network, tau: float) -> None:
