@@ -37,10 +37,10 @@
     ROW(piecewise_linear, PiecewiseLinear)
 
 // The kinds of parameters. Every layer has the first two. The last kind is that of embeddings, which stand before all layers.
-#define FASTNN_BLOCK_KINDS(ROW)                                                                                \
-    ROW(weights)                                                                                               \
-    ROW(biases) ROW(slopes) ROW(gains) ROW(shifts) ROW(alphas) ROW(scales) ROW(output_scales) ROW(projections) \
-        ROW(embedding_parameters)
+#define FASTNN_BLOCK_KINDS(ROW) \
+    ROW(weights)                \
+    ROW(biases)                 \
+    ROW(slopes) ROW(gains) ROW(shifts) ROW(alphas) ROW(scales) ROW(output_scales) ROW(projections) ROW(embedding_parameters)
 
 // Elementwise functions of arrays: (name, member of the struct, struct).
 #define FASTNN_FUNCTIONS(ROW)                   \
