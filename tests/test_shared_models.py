@@ -176,7 +176,7 @@ for dtype in ("float32", "float64"):
                     shared = SharedEnsemble(k, kind=kind)
                     model = MLP(sizes, "gelu", shared=shared, input_dropout=0.2, dropout=0.1, dtype=dtype, random_state=1)
                     settings = {"batch_size": batch_size, "random_state": 2, "n_threads": n_threads} | options
-                    Trainer(model, "mse", optimizer, **settings).run(X, y, 10 if sizes[0] > 50 else 2)
+                    Trainer(model, "mse", optimizer, **settings).run(X, y, 10 if sizes[0] > 50 and kind == "mini" else 2)
                     states.add(model.to_vector().tobytes() + model.predict(X).tobytes())
                 assert np.isfinite(model.to_vector()).all()
                 assert len(states) == 1, (sizes, optimizer, options, len(states))
