@@ -78,4 +78,6 @@ def test_attributes_are_documented(kind: Any) -> None:
     estimator = kind(max_iter=1, early_stopping=True).fit(X, X[:, 0] > 0)
     fitted = {name for name in vars(estimator) if name.endswith("_") and not name.startswith("_")}
     assert fitted <= names
-    assert all(hasattr(estimator, name) for name in names - {"feature_names_in_", "members_"})
+    assert all(
+        hasattr(estimator, name) for name in names - {"feature_names_in_", "members_", "categories_", "is_categorical_"}
+    )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
 
+from fastnn.sklearn._originals import is_default
 from fastnn.sklearn._parameters import is_lbfgs
 
 # Parameters whose other values distributed training can't honour: the only value, and the reason.
@@ -20,6 +21,7 @@ _FIXED = {
     "validation_fraction": (0.1, "X_val and y_val, or eval_set, are the rows for validation"),
     "averaging": (None, "the parameters are averaged over the partitions instead"),
     "drop_last": (False, "partitions have different numbers of batches"),
+    "categorical_features": (None, "partitions have different categories; embeddings of columns of codes work"),
     "max_fun": (15000, "it belongs to lbfgs, which does not train by local steps"),
 }
 _INTERVAL = re.compile(r"(?:(\d+) )?(epochs?|batch(?:es)?)")
@@ -72,5 +74,5 @@ def check_supported(local: Any) -> None:
         )
     for name, (only, reason) in _FIXED.items():
         value = getattr(local, name)
-        if value is not only and value != only:
+        if not is_default(value, only):
             raise ValueError(f"{name}: expected {only!r} for training on Dask collections, got {value!r}: {reason}")

@@ -44,7 +44,7 @@ _PARAMETERS = """
     of all partitions count. `early_stopping` needs validation data. A schedule maps the steps of a shard to rates.
 
     Refused are ``solver="lbfgs"``, `warm_start`, `resume`, `progress`, `scoring`, `n_members`, `bootstrap`, `averaging`,
-    `drop_last`, and other values of `validation_fraction` and `max_fun` than the defaults.
+    `drop_last`, `categorical_features`, and other values of `validation_fraction` and `max_fun` than the defaults.
 """
 
 

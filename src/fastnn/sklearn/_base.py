@@ -137,9 +137,12 @@ class BaseMLP(StoredEstimator):
         if "members_" in vars(self):
             check_overrides(self)
             X = checked_inputs(self, X)
-            return _members.mean_of_members(np.stack([member.input_gradients(X) for member in self.members_]))
+            return _members.mean_of_members(np.stack([member._input_gradients(X) for member in self.members_]))
         check_is_fitted(self, "network_")
-        X = checked_inputs(self, X)
+        return self._input_gradients(checked_inputs(self, X))
+
+    def _input_gradients(self, X: Any) -> NDArray[Any]:
+        self._take_assigned()
         return _fitted.input_gradients(self.network_, X)
 
     # ---- Conversion, copies and pickles ----
@@ -169,6 +172,7 @@ class BaseMLP(StoredEstimator):
         """
         _members.refuse(self, "to_sklearn", "convert each of the members_")
         self._take_assigned()
+        _fitted.refuse_embeddings(self, "to_sklearn")
         return to_sklearn(self)
 
     @explained
@@ -228,6 +232,7 @@ class BaseMLP(StoredEstimator):
         _members.refuse(self, "to_onnx", "write each of the members_")
         self._take_assigned()
         check_is_fitted(self, "network_")
+        _fitted.refuse_embeddings(self, "to_onnx", "; network_.to_onnx(path) writes the network, which takes codes")
         from fastnn.sklearn._to_onnx import to_onnx
 
         to_onnx(self, path, output_names, input_name=input_name, batch_size=batch_size, opset=opset)

@@ -11,24 +11,42 @@ from fastnn._checks import seeds as _seeds
 from fastnn._model import MLP
 from fastnn._native import network_of
 from fastnn._views import carry_over
+from fastnn.embeddings import Embedding, resolve
 from fastnn.sklearn import _parameters
+from fastnn.sklearn._categories import embeddings_of
 from fastnn.sklearn._definitions import OUTPUT_ACTIVATIONS, activation_of
 from fastnn.sklearn._fitted import sizes_of
 from fastnn.sklearn._members import FOLLOWED, NETWORK_OPTIONS, is_ensemble
 
 
-def new_network(estimator: Any, sizes: tuple[int, ...], dtype: Any, random_state: np.random.RandomState) -> MLP:
-    """Return the network that an estimator's parameters and `out_activation_` describe; its weights are zero."""
-    estimator._network_made_of = made_of(estimator)
-    return MLP(
+def new_network(
+    estimator: Any,
+    sizes: tuple[int, ...],
+    dtype: Any,
+    random_state: np.random.RandomState,
+    embeddings: tuple[Embedding, ...] | None = None,
+) -> MLP:
+    """Return the network that an estimator's parameters and `out_activation_` describe; its weights are zero.
+
+    `embeddings` take the place of those that the parameters describe. The random state stays as it is.
+    """
+    made = made_of(estimator)
+    embeddings = embeddings_of(estimator) if embeddings is None else embeddings
+    state = random_state.get_state() if embeddings else None
+    network = MLP(
         sizes,
         hidden_activations(estimator, len(sizes) - 2),
         OUTPUT_ACTIVATIONS[estimator.out_activation_],
         **{name: _plain(getattr(estimator, name)) for name in NETWORK_OPTIONS},
         init="zeros",
         dtype=dtype,
+        embeddings=embeddings,
         random_state=_seeds.generator(random_state),
     )
+    if state is not None:  # embeddings have drawn their parameters
+        random_state.set_state(state)
+    estimator._network_made_of = made
+    return network
 
 
 def _plain(value: Any) -> Any:
@@ -69,7 +87,7 @@ def follow(estimator: Any) -> None:
             "a new network"
         )
     _check_output_activation(estimator.out_activation_)
-    network = new_network(estimator, before.layer_sizes, before.dtype, estimator._random_state)
+    network = new_network(estimator, before.layer_sizes, before.dtype, estimator._random_state, before.embeddings)
     native_before, native = network_of(before), network_of(network)
     carry_over(native_before.parameters, native.parameters)
     for name in ("_best_parameters", "_last_parameters"):
@@ -88,6 +106,17 @@ def follow(estimator: Any) -> None:
 def _check_output_activation(given: Any) -> None:
     if given not in OUTPUT_ACTIVATIONS:
         raise ValueError(f"out_activation_: expected one of {', '.join(OUTPUT_ACTIVATIONS)}, got {given!r}")
+
+
+def check_sizes(estimator: Any, hidden: list[int]) -> None:
+    """Raise ValueError if a network that is to continue has other sizes or embeddings than the parameters describe."""
+    network: MLP = estimator.network_
+    if list(network.layer_sizes[1:-1]) != hidden:
+        kept = network.layer_sizes[1:-1]
+        raise ValueError(f"hidden_layer_sizes: expected those of the fitted network, {kept}, got {hidden}")
+    wanted = resolve(embeddings_of(estimator), network.layer_sizes[0])
+    if wanted != network.embeddings:
+        raise ValueError(f"embeddings: expected those of the fitted network, {list(network.embeddings)}, got {list(wanted)}")
 
 
 def check_trainable(estimator: Any) -> None:
@@ -109,6 +138,9 @@ def network_of_assigned(estimator: Any) -> None:
         raise ValueError(f"coefs_, intercepts_: expected an estimator with one network, got n_members={estimator.n_members}")
     if estimator.shared is not None:
         raise ValueError(f"coefs_, intercepts_: expected an estimator with one network, got shared={estimator.shared!r}")
+    for name in ("embeddings", "categorical_features"):
+        if getattr(estimator, name) is not None:
+            raise ValueError(f"{name}: expected None for an estimator whose coefs_ are set by hand; fit makes embeddings")
     attributes = vars(estimator)
     coefs, intercepts = attributes["coefs_"], attributes["intercepts_"]
     sizes = sizes_of(coefs, intercepts)

@@ -24,7 +24,10 @@ class ClassPredictions(WithClasses, BaseMLP):
 
     def _output(self) -> tuple[str, Loss]:
         softmax = self._classes.kind == "multiclass"
-        return ("softmax", CrossEntropy()) if softmax else ("logistic", BinaryCrossEntropy())
+        smoothing = float(self.label_smoothing)
+        if softmax:
+            return "softmax", CrossEntropy(label_smoothing=smoothing)
+        return "logistic", BinaryCrossEntropy(label_smoothing=smoothing)
 
     def _count_outputs(self, y: NDArray[Any]) -> int:
         return 1 if self._classes.kind == "binary" else len(self.classes_)

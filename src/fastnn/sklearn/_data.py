@@ -7,13 +7,15 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.exceptions import DataConversionWarning
 from sklearn.utils import column_or_1d
-from sklearn.utils.validation import check_array, validate_data
+from sklearn.utils.validation import check_array, check_X_y, validate_data
 
 from fastnn._config import get_num_threads
 from fastnn._engine import arrays as _arrays
 from fastnn._engine import core as _core
+from fastnn.sklearn._categories import encoded_inputs, has_categories
 from fastnn.sklearn._warnings import warn
 
 if TYPE_CHECKING:
@@ -64,6 +66,12 @@ def native_rows(X: Any, dtype: np.dtype[Any]) -> _arrays.Rows:
     return _arrays.rows("X", X, X.shape[1], dtype)
 
 
+def check_dense(embedded: bool, X: Any) -> None:
+    """Raise TypeError if inputs for embeddings are sparse."""
+    if embedded and issparse(X):
+        raise TypeError("X: expected a dense array for embeddings, got a sparse matrix")
+
+
 def checked_weight(sample_weight: Any, n_rows: int) -> NDArray[np.float64] | None:
     """Return weights as contiguous float64, or None for None."""
     if sample_weight is None:
@@ -86,6 +94,8 @@ def check_mean(argument: str, weight: NDArray[np.float64] | None) -> None:
 
 def checked_inputs(estimator: Any, X: Any) -> Any:
     """Return inputs for a fitted estimator, after all of scikit-learn's checks."""
+    if has_categories(estimator):
+        return encoded_inputs(estimator, X, reset=False)
     if _is_plain(X) and X.shape[1] == estimator.n_features_in_ and not hasattr(estimator, "feature_names_in_"):
         return X
     return validate_data(estimator, X, accept_sparse=["csr", "csc"], reset=False)
@@ -93,6 +103,11 @@ def checked_inputs(estimator: Any, X: Any) -> Any:
 
 def checked_pair(estimator: Any, X: Any, y: Any, *, numeric: bool, reset: bool) -> tuple[Any, Any]:
     """Return inputs and targets, after all of scikit-learn's checks; with `reset`, record the features."""
+    check_dense(getattr(estimator, "embeddings", None) is not None, X)
+    X = encoded_inputs(estimator, X, reset=reset)
+    if has_categories(estimator):
+        X, y = check_X_y(X, y, multi_output=True, y_numeric=numeric, dtype=(np.float64, np.float32), estimator=estimator)
+        return X, _vector(y) if y.ndim == 2 and y.shape[1] == 1 else y
     if type(X) is list and type(y) is list:
         X, y = _plain_lists(X, y)
     if type(X) is np.ndarray and X.dtype.kind in "iu":

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn import optimizers
+from fastnn._checks import seeds as _seeds
 from fastnn._checks.scalars import flag, real
 from fastnn._engine import losses as _engine_losses
 from fastnn._engine.losses import NativeLoss
@@ -19,6 +20,7 @@ from fastnn._layer_settings import check_layer_settings
 from fastnn._model import MLP
 from fastnn._native import network_of
 from fastnn._rates import LearningRate
+from fastnn._settings import FACTORS
 from fastnn._storage.describe import described, optimizer_of
 from fastnn._trainer import Trainer
 from fastnn._views import carry_over
@@ -89,6 +91,13 @@ def draw_weights(
     return drawn
 
 
+def draw_embeddings(network: MLP, random_state: np.random.RandomState) -> None:
+    """Set the parameters of embeddings to their initial values."""
+    for embedding, view in zip(network.embeddings, network.embedding_parameters, strict=True):
+        if view is not None:
+            view[...] = embedding.initial(_seeds.generator(random_state))
+
+
 def draw_projection(view: NDArray[Any], random_state: np.random.RandomState) -> None:
     """Set the projection of a residual connection to initial values, uniform within sqrt(6 / (n_from + n_out))."""
     bound = np.sqrt(6.0 / sum(view.shape))
@@ -109,6 +118,11 @@ def make_optimizer(estimator: Any, learning_rate: LearningRate) -> Optimizer:
     if all(hasattr(kind, name) for name in of_adam):  # Adam and its relatives. The betas of others differ.
         return kind(learning_rate, **{name: float(getattr(estimator, name)) for name in of_adam})
     return kind(learning_rate)
+
+
+def factors_of(estimator: Any) -> dict[str, Any]:
+    """Return the factors of dropout and label smoothing, of which a regressor has the first."""
+    return {name: getattr(estimator, name) for name in FACTORS if hasattr(estimator, name)}
 
 
 def _is_permutation(order: NDArray[np.int64]) -> bool:
@@ -181,6 +195,7 @@ class EstimatorTrainer(Trainer):
             clip_value=estimator.clip_value,
             layer_settings=check_layer_settings("layer_settings", estimator.layer_settings),
             lazy_updates=bool(estimator.lazy_updates),
+            **factors_of(estimator),
             drop_last=bool(estimator.drop_last),
             averaging=estimator.averaging,
             random_state=generator,
@@ -215,6 +230,7 @@ class EstimatorTrainer(Trainer):
             clip_value=estimator.clip_value,
             layer_settings=check_layer_settings("layer_settings", estimator.layer_settings),
             lazy_updates=bool(estimator.lazy_updates),
+            **factors_of(estimator),
             drop_last=bool(estimator.drop_last),
             averaging=estimator.averaging,
             n_threads=n_threads,

@@ -11,7 +11,7 @@ from fastnn._engine import core as _core
 from fastnn._model import MLP
 from fastnn._native import generator_of, network_of
 from fastnn._views import carry_over
-from fastnn.sklearn._data import native_rows
+from fastnn.sklearn._data import check_dense, native_rows
 from fastnn.sklearn._members import NETWORK_OPTIONS
 
 if TYPE_CHECKING:
@@ -25,9 +25,17 @@ NOT_FINITE = (
 def input_gradients(model: MLP, X: Any) -> NDArray[Any]:
     """Return the derivatives of outputs with respect to inputs: (n, n_in) for one output, and otherwise (n, n_out, n_in)."""
     network, rows = network_of(model), native_rows(X, model.dtype)
+    check_dense(bool(model.embeddings), X)
     gradients = np.empty((rows.shape[0], model.layer_sizes[-1], rows.shape[1]), model.dtype)
     network.jacobian(rows, gradients)
     return gradients[:, 0] if model.layer_sizes[-1] == 1 else gradients
+
+
+def refuse_embeddings(estimator: Any, method: str, way: str = "") -> None:
+    """Raise ValueError if a fitted estimator has embeddings, for a method without them."""
+    network = vars(estimator).get("network_")
+    if network is not None and network.embeddings:
+        raise ValueError(f"{method}: expected an estimator without embeddings, got {list(network.embeddings)}{way}")
 
 
 def sizes_of(coefs: Any, intercepts: Any, n_layers: int | None = None, n_inputs: int | None = None) -> tuple[int, ...]:
@@ -61,13 +69,25 @@ def network_with(model: MLP, coefs: Any, intercepts: Any) -> MLP:
     weights, biases = [np.asarray(w) for w in coefs], [np.asarray(b) for b in intercepts]
     if model.shared is not None:
         return _with_same_shapes(model, weights, biases)
-    sizes = sizes_of(weights, biases, len(model.weights), model.layer_sizes[0])
+    width = len(model.weights[0])
+    sizes = (model.layer_sizes[0], *sizes_of(weights, biases, len(model.weights), width)[1:])
     if sizes != model.layer_sizes:
         *hidden, output = model.activations
         before = network_of(model).parameters
         options = {name: getattr(model, name) for name in NETWORK_OPTIONS}
         generator = generator_of(model)
-        model = MLP(sizes, hidden, output, **options, init="zeros", dtype=model.dtype, random_state=generator)
+        state = generator.bit_generator.state
+        model = MLP(
+            sizes,
+            hidden,
+            output,
+            **options,
+            embeddings=model.embeddings,
+            init="zeros",
+            dtype=model.dtype,
+            random_state=generator,
+        )
+        generator.bit_generator.state = state  # from which embeddings have drawn
         carry_over(before, network_of(model).parameters)
     return _with_same_shapes(model, weights, biases)
 

@@ -13,12 +13,20 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
 from fastnn._native import copied_parameters
+from fastnn.embeddings import resolve
 from fastnn.losses import Loss
-from fastnn.sklearn import _by_hand, _parameters
+from fastnn.sklearn import _by_hand, _categories, _parameters
 from fastnn.sklearn._checked import Checked
 from fastnn.sklearn._coefs import WithCoefs
 from fastnn.sklearn._data import Rows, check_mean, native_rows, thread_count
-from fastnn.sklearn._definitions import EstimatorTrainer, activation_of, draw_projection, draw_weights, native_loss
+from fastnn.sklearn._definitions import (
+    EstimatorTrainer,
+    activation_of,
+    draw_embeddings,
+    draw_projection,
+    draw_weights,
+    native_loss,
+)
 from fastnn.sklearn._members import (
     begin_members,
     check_members,
@@ -35,6 +43,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fastnn.sklearn._lbfgs import SearchFit
+
+
+# The attributes in which a fit records what it finds in the data.
+_RECORDED = ("n_features_in_", "feature_names_in_", *_categories.FITTED, "classes_", "_classes")
 
 
 class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]
@@ -110,7 +122,15 @@ class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]
     def _fit(
         self, X: Any, y: Any, sample_weight: Any, incremental: bool, validation: tuple[Any, Any, Any] | None = None
     ) -> Any:
-        data = self._checked(X, y, sample_weight, incremental, validation)
+        before = {} if incremental else {name: vars(self)[name] for name in _RECORDED if name in vars(self)}
+        try:
+            data = self._checked(X, y, sample_weight, incremental, validation)
+        except BaseException:
+            if before and is_fitted(self):  # its network goes on with the data that it knows
+                for name in _RECORDED:
+                    self.__dict__.pop(name, None)
+                self.__dict__.update(before)
+            raise
         fits = self._begin_fits(data)
         try:
             if is_ensemble(self):
@@ -178,6 +198,8 @@ class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]
         sample_weight = self._weight(y, sample_weight)
         if _parameters.is_lbfgs(self):
             check_mean("sample_weight", sample_weight)
+        if first:
+            resolve(_categories.embeddings_of(self), X.shape[1])
         held_out = None if validation is None else self._check_held_out(*validation, n_outputs=self._count_outputs(y))
         return Checked(X, y, sample_weight, held_out, hidden, first, incremental)
 
@@ -189,11 +211,9 @@ class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]
     def _take_data_of(self, other: Fitting) -> None:
         """Record the features and the classes that another estimator has found in the data of both."""
         own, found = self.__dict__, other.__dict__
-        for name in ("n_features_in_", "feature_names_in_"):
+        for name in _RECORDED:
             own.pop(name, None)
             own |= {name: found[name]} if name in found else {}
-        if "_classes" in found:
-            own |= {"_classes": found["_classes"], "classes_": found["classes_"]}
 
     def _begin_fit(
         self, data: Checked, *, bootstrap: bool = False, random_state: np.random.RandomState | None = None
@@ -215,9 +235,8 @@ class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]
             random_state = self._random_state if resumes else self._new_random_state(again=incremental and not first)
         if first:
             self._begin_network(data.X, data.y, data.hidden, random_state)
-        elif list(self.network_.layer_sizes[1:-1]) != data.hidden:
-            kept = self.network_.layer_sizes[1:-1]
-            raise ValueError(f"hidden_layer_sizes: expected those of the fitted network, {kept}, got {data.hidden}")
+        else:
+            _by_hand.check_sizes(self, data.hidden)
         self._random_state = random_state
         arrays = data.X, data.y, data.weight
         try:
@@ -260,8 +279,10 @@ class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]
         self.network_ = _by_hand.new_network(self, sizes, X.dtype, random_state)
         self._forget_assigned()
         activations = _by_hand.hidden_activations(self, len(hidden)) or [activation_of(self.activation)]
+        draw_embeddings(self.network_, random_state)
+        widths = (len(self.network_.weights[0]), *sizes[1:])
         n_members = 1 if self.shared is None else self.shared.n_members
-        drawn = draw_weights(sizes, activations, random_state, n_members)
+        drawn = draw_weights(widths, activations, random_state, n_members)
         for (weights, bias), to_weights, to_bias in zip(drawn, self.network_.weights, self.network_.biases, strict=True):
             to_weights[...], to_bias[...] = weights, bias
         for projection in self.network_.projections:

@@ -64,7 +64,7 @@ class Fold:
                 self._transformed[key] = before.steps, inputs
             steps, X = self._transformed[key]
             estimator.steps = [*steps, estimator.steps[-1]]
-        key = key, type(network)
+        key = key, type(network), self._key({"categorical_features": network.categorical_features})
         if key not in self._checked:
             self._checked[key] = network, network._checked(X, y, self._weight, False)
             return self._checked[key][1]

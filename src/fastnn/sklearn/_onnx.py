@@ -24,6 +24,7 @@ from fastnn._exports.onnx_graph import Graph, add_network
 from fastnn._native import layers_of
 from fastnn.sklearn import _patching
 from fastnn.sklearn._classifier import MLPClassifier
+from fastnn.sklearn._fitted import refuse_embeddings
 from fastnn.sklearn._onnx_classes import add_labels, add_probabilities
 from fastnn.sklearn._originals import ORIGINALS
 from fastnn.sklearn._regressor import MLPRegressor
@@ -71,6 +72,7 @@ def _add_network(scope: Any, operator: Any, container: Any) -> tuple[_Graph, str
     """Add the network, in float64 for inputs in float64, otherwise in float32; return graph and outputs' name."""
     estimator = operator.raw_operator
     estimator._take_assigned()
+    refuse_embeddings(estimator, "convert_sklearn", "; network_.to_onnx(path) writes the network, which takes codes")
     double = guess_proto_type(operator.inputs[0].type) == TensorProto.DOUBLE
     graph = _Graph(scope, container, TensorProto.DOUBLE if double else TensorProto.FLOAT)
     values = graph.node("Cast", operator.inputs[0].full_name, to=graph.real)

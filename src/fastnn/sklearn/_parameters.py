@@ -21,9 +21,12 @@ from fastnn._checks.residual import pairs_of_layers
 from fastnn._custom import CustomActivation
 from fastnn._engine import core as _core
 from fastnn._layer_settings import LayerSettings
+from fastnn._settings import FACTORS
+from fastnn.embeddings import EMBEDDINGS
 from fastnn._shared_ensemble import SharedEnsemble, check_alone, check_shared
 from fastnn.losses import CustomLoss, Loss
 from fastnn.optimizers import LBFGS, OPTIMIZERS, Optimizer
+from fastnn.sklearn._categories import is_choice
 
 ACTIVATIONS: Mapping[str, str] = {"logistic": "sigmoid"} | {
     name: name for name in _core.LAYER_ACTIVATIONS if name not in OUTPUT_ONLY
@@ -45,7 +48,10 @@ LEARNING_RATES = ("constant", "invscaling", "adaptive")
 # Parameters that lbfgs can't use, because it does not train in batches. scikit-learn has none of them.
 _OF_BATCHES = (
     *("dropout", "input_dropout", "clip_norm", "clip_value", "layer_settings", "lazy_updates", "averaging", "drop_last"),
+    *FACTORS,
 )
+# Parameters of columns of categories, and their defaults.
+_OF_CATEGORIES = (("one_hot_max_size", 8), ("embedding_width", 8))
 # Parameters of "lbfgs" that an object has under names of its own, and their defaults.
 _OF_LBFGS = (("tol", 1e-4, "tolerance_grad"), ("max_fun", 15000, "max_evaluations"))
 
@@ -120,17 +126,32 @@ def _check_together(estimator: Any, sizes: list[int]) -> None:
         raise ValueError(f"layer_settings: expected {len(sizes) + 1}: one per layer, got a list of {len(settings)}")
     if is_lbfgs(estimator):
         _check_lbfgs(estimator)
+    _check_tables(estimator)
     if estimator.early_stopping and estimator.validation_fraction == 0:
         raise ValueError(
             f"validation_fraction: expected a float in (0, 1) for early_stopping=True, got {estimator.validation_fraction!r}"
         )
 
 
+def _check_tables(estimator: Any) -> None:
+    """Raise ValueError if a parameter of categories, or a factor, has nothing to act on."""
+    if estimator.categorical_features is None:
+        for name, default in _OF_CATEGORIES:
+            value = getattr(estimator, name)
+            if value != default:
+                raise ValueError(f"{name}: expected {default} without categorical_features, got {value!r}")
+    if estimator.dropout_factor != 1.0 and not (np.any(estimator.dropout) or estimator.input_dropout):
+        raise ValueError(f"dropout_factor: expected 1.0 without dropout, got {estimator.dropout_factor!r}")
+    factor = getattr(estimator, "label_smoothing_factor", 1.0)
+    if factor != 1.0 and not estimator.label_smoothing:
+        raise ValueError(f"label_smoothing_factor: expected 1.0 without label_smoothing, got {factor!r}")
+
+
 def _check_lbfgs(estimator: Any) -> None:
     """Raise ValueError if a parameter does not apply to L-BFGS, or if an object contains it under another name."""
     for name in _OF_BATCHES:
-        value = getattr(estimator, name)
-        if value is not None and np.any(value):
+        value = getattr(estimator, name, None)
+        if value is not None and (value != 1.0 if name in FACTORS else np.any(value)):
             raise ValueError(
                 f"{name}: expected another solver, got {value!r} for solver={estimator.solver!r}, which can't use it"
             )
@@ -178,8 +199,12 @@ def _or_none(rule: Rule) -> Rule:
 
 
 def _each_or_one(rule: Rule, value: Any) -> bool:
-    several = isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim == 1)
+    several = _is_list(value) or (isinstance(value, np.ndarray) and value.ndim == 1)
     return all(rule.holds(one) for one in value) if several else rule.holds(value)
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list | tuple)
 
 
 _FLAG = Rule("True or False", _is_flag)
@@ -192,6 +217,13 @@ _ACTIVATION = Rule(
         else isinstance(value, CustomActivation)
     ),
 )
+_UP_TO_1 = _no_flag(_between(0, 1, with_high=True))
+FACTOR = Rule(
+    f"{_UP_TO_1.expected}, or a schedule of fastnn.schedules", lambda value: callable(value) or _UP_TO_1.holds(value)
+)
+"""The rule of factors that may follow schedules."""
+LABEL_SMOOTHING = _UP_TO_1
+"""The rule of the parameter `label_smoothing`."""
 _DROPOUT = _no_flag(_between(0, 1))
 _NORMALIZATION = _or_none(
     Rule(_names(_core.NORMALIZATIONS), lambda value: isinstance(value, str) and value in _core.NORMALIZATIONS)
@@ -260,6 +292,19 @@ RULES: Mapping[str, Rule] = {
     ),
     "parametric_activation": Rule(
         f"{_FLAG.expected}, or a list with one per hidden layer", lambda value: _each_or_one(_FLAG, value)
+    ),
+    "dropout_factor": FACTOR,
+    "embeddings": Rule(
+        "an embedding of fastnn.embeddings, a list of them, or None",
+        lambda value: (
+            value is None
+            or all(type(e) in EMBEDDINGS.values() for e in (value if type(value) in (list, tuple) else [value]))
+        ),
+    ),
+    "categorical_features": Rule("'from_dtype', an array-like of bool, int or str, or None", is_choice),
+    "one_hot_max_size": _no_flag(Rule("an int in [0, inf)", lambda value: _is_integer(value) and value >= 0)),
+    "embedding_width": _no_flag(
+        Rule(f"an int in [1, {MAX_UNITS}]", lambda value: _is_integer(value) and 1 <= value <= MAX_UNITS)
     ),
     "input_scale": _FLAG,
     "input_dropout": _DROPOUT,

@@ -73,6 +73,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         Maximum number of evaluations of "lbfgs".
     dropout : float or list with one per hidden layer, default=0.0
         The probability of leaving a hidden unit out of a training step. Not for lbfgs.
+    dropout_factor : float or schedule, default=1.0
+        The factor of `dropout` and `input_dropout`, from 0 to 1, in each step. Not for lbfgs.
     normalization : {"layer_norm", "rms_norm"} or list with one per hidden layer, default=None
         The normalization of the hidden units over each row, with a trained gain per unit, and a shift for "layer_norm".
     normalization_place : {"before", "after"} or list with one per hidden layer, default="before"
@@ -83,6 +85,18 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         Multiply each feature by a trained factor, which starts at 1.
     input_dropout : float, default=0.0
         The probability of leaving a feature out of a training step. Not for lbfgs.
+    embeddings : embedding of `fastnn.embeddings`, or list of them, default=None
+        What takes the place of columns of X before the first layer: periodic functions, bins, or vectors of categories. See
+        `fastnn.MLP`. Columns in none of them pass as they are.
+    categorical_features : "from_dtype" or array-like of int, str or bool, default=None
+        The columns of categories: their numbers or names, or a mask. "from_dtype" takes the columns of a data frame that
+        have categories or text. The other columns are numeric. Categories are text or numbers; those that are missing, or
+        were not in the data of the fit, have a place of their own. They become `OneHot` or `Categorical` embeddings, which
+        are added to `embeddings`.
+    one_hot_max_size : int, default=8
+        The largest number of categories of a column that becomes one-hot. Columns with more have trained vectors.
+    embedding_width : int, default=8
+        The length of these vectors.
     residual : bool, int or list of pairs of int, default=False
         Residual connections: pairs (from, to) of layers, whose outputs are added; the first hidden layer is 1, and the
         features are 0. A number k stands for blocks of k hidden layers behind the first one, and True for 1.
@@ -141,6 +155,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
     n_features_in_, n_layers_, n_outputs_ : int
     feature_names_in_ : ndarray of str
         Exists if the names of all columns of X are strings.
+    categories_ : list of ndarray
+        With columns of categories, the categories of each in ascending order, which are their codes for `network_`.
+    is_categorical_ : ndarray of bool
+        With columns of categories, which of the columns they are.
     out_activation_ : str
     members_ : list of estimators
         With `n_members` or `bootstrap`, the estimators with one network each. They have the attributes of the fits. Of
@@ -183,11 +201,16 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         n_iter_no_change: Any = 10,
         max_fun: int = 15000,
         dropout: Any = 0.0,
+        dropout_factor: Any = 1.0,
         normalization: Any = None,
         normalization_place: Any = "before",
         parametric_activation: Any = False,
         input_scale: bool = False,
         input_dropout: float = 0.0,
+        embeddings: Any = None,
+        categorical_features: Any = None,
+        one_hot_max_size: int = 8,
+        embedding_width: int = 8,
         residual: Any = False,
         residual_place: str = "after",
         shared: SharedEnsemble | None = None,
@@ -222,7 +245,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, data frame} of shape (n_samples, n_features)
             The input data.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             The target values.
@@ -276,7 +299,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, data frame} of shape (n_samples, n_features)
             The input data.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             The true values.

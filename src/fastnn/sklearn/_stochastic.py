@@ -18,6 +18,7 @@ from fastnn._running import Running
 from fastnn.optimizers import Optimizer
 from fastnn.sklearn import _fitted
 from fastnn.sklearn._average import averaged, leave_average, take_trained_parameters
+from fastnn.sklearn._categories import taking_encoded
 from fastnn.sklearn._data import Rows, batch_size, check_mean, counted_rows, native_rows, thread_count
 from fastnn.sklearn._definitions import EstimatorTrainer
 from fastnn.sklearn._epochs import EpochWatcher, RatesByEpoch, Validation
@@ -266,7 +267,7 @@ def _validation(estimator: Any, trainer: EstimatorTrainer, held_out: Any) -> Val
     def score() -> float:
         if known is None:
             arguments = {} if weight is None else {"sample_weight": weight}
-            with averaged(trainer):
+            with averaged(trainer), taking_encoded(estimator):
                 return float(scorer(estimator, X, estimator._original(y), **arguments))
         outputs = evaluated_network(trainer).predict(rows.X)
         return float(known(outputs.astype(np.result_type(X.dtype, outputs.dtype), copy=False), y, weight))

@@ -20,17 +20,21 @@ from fastnn._model import MLP
 from fastnn._native import generator_of, loaded_model, network_of, stored_model
 from fastnn._storage import models as _saved_models
 from fastnn._storage.write_file import FilePath
+from fastnn.embeddings import resolve
 from fastnn.losses import CustomLoss
 from fastnn.sklearn import _by_hand, _parameters
+from fastnn.sklearn._categories import embeddings_of, has_categories, remember
 from fastnn.sklearn._definitions import OUTPUT_ACTIVATIONS, EstimatorTrainer
 from fastnn.sklearn._fitting import Fitting
 from fastnn.sklearn._members import refuse
 from fastnn.sklearn._originals import parameters_of
 from fastnn.sklearn._stored_values import (
+    categories_from,
     classes_from,
     plain,
     random_state_of,
     state_of,
+    stored_categories,
     stored_classes,
     value_of,
 )
@@ -170,7 +174,7 @@ class StoredEstimator(Fitting):
         parameters = self.get_params(deep=False)
         model, arrays = stored_model(self.network_)
         names = attributes.get("feature_names_in_")
-        config = {
+        config: dict[str, Any] = {
             "parameters": {name: plain(name, value) for name, value in parameters.items()},
             "model": model,
             "fitted": {name: plain(name, attributes[name]) for name in _FITTED if name in attributes},
@@ -179,6 +183,8 @@ class StoredEstimator(Fitting):
             "random_state": None if self._random_state is parameters["random_state"] else state_of(self._random_state),
             "model_shares_random_state": generator_of(self.network_).bit_generator is _seeds.bits_of(self._random_state),
         }
+        if has_categories(self):
+            config["categories"] = stored_categories(self._category_columns)
         if self._kind == "classifier":
             config["classes"] = stored_classes(self._classes)
         if attributes.get("_split_state") is not None:
@@ -233,6 +239,10 @@ class StoredEstimator(Fitting):
         names = checked_names("feature_names", config["feature_names"], sizes[0])
         if names is not None:
             self.feature_names_in_ = np.array(names, dtype=object)
+        if "categories" in config:
+            remember(self, categories_from(config["categories"], sizes[0]))
+            if resolve(embeddings_of(self), sizes[0]) != self.network_.embeddings:
+                raise ValueError(f"categories that do not fit {self.network_!r}")
         if self._kind == "classifier":
             self._set_classes(classes_from(config["classes"], sizes[-1]))
         integer("t_", self.t_, low=0, high=2**62)

@@ -15,9 +15,11 @@ from fastnn._checks import seeds as _seeds
 from fastnn._custom import CustomActivation
 from fastnn._layer_settings import LayerSettings
 from fastnn._shared_ensemble import SharedEnsemble
-from fastnn._storage.describe import described, layer_settings_of, loss_of, optimizer_of
+from fastnn._storage.describe import described, embeddings_of, layer_settings_of, loss_of, optimizer_of
+from fastnn.embeddings import Embedding
 from fastnn.losses import CustomLoss, Loss
 from fastnn.optimizers import Optimizer
+from fastnn.sklearn._categories import CategoryColumns
 from fastnn.sklearn._classes import Classes
 
 if TYPE_CHECKING:
@@ -65,6 +67,8 @@ def plain(name: str, value: Any) -> Any:
         return {"custom_activation": value.name}
     if isinstance(value, LayerSettings):
         return {"layer_settings": described(value)}
+    if isinstance(value, Embedding):
+        return {"embedding": described(value)}
     return _plain_object(name, value)
 
 
@@ -101,6 +105,8 @@ def value_of(name: str, value: Any, activations: Sequence[CustomActivation], cus
                 return _array(name, restored(content), value["dtype"])
             case "random_state":
                 return random_state_of(content)
+            case "embedding":
+                return embeddings_of([content])[0]
             case "layer_settings":
                 return layer_settings_of(content)
             case "custom_activation":
@@ -154,6 +160,24 @@ def classes_from(stored: dict[str, Any], n_outputs: int) -> Classes:
     if kind not in _KINDS or not fits or not len(names):
         raise ValueError(f"classes: {len(names)} of kind {kind!r} for {n_outputs} outputs")
     return Classes(names, kind, bool(stored["sparse"]))
+
+
+def stored_categories(found: CategoryColumns) -> list[dict[str, Any]]:
+    """Return columns of categories as plain values, for `categories_from`."""
+    return [
+        {"column": column, "values": [plain("categories_", v) for v in values.tolist()], "dtype": values.dtype.str}
+        for column, values in zip(found.columns, found.categories, strict=True)
+    ]
+
+
+def categories_from(stored: list[dict[str, Any]], n_features: int) -> CategoryColumns:
+    """Return the columns that `stored_categories` was given, after a check against the number of features."""
+    columns = tuple(each["column"] for each in stored)
+    if not all(type(j) is int and 0 <= j < n_features for j in columns) or list(columns) != sorted(set(columns)):
+        raise ValueError(f"categories: columns {columns} of {n_features}")
+    values = [value_of("categories_", each["values"], (), ()) for each in stored]
+    kept = [_array("categories_", own, each["dtype"]) for own, each in zip(values, stored, strict=True)]
+    return CategoryColumns(columns, tuple(kept))
 
 
 # ---- Random states ----
