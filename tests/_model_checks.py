@@ -163,7 +163,7 @@ def assert_trains_like_the_reference(
 
 
 def assert_the_fallback_trains_alike(
-    model, X, y, optimizer, *, gradient_atol=1e-11, rtol_of_loss=1e-8, rtol=1e-7, atol=1e-10
+    model, X, y, optimizer, *, gradient_atol=1e-11, rtol_of_loss=1e-8, rtol=1e-7, atol=1e-10, lazy_updates=False
 ):
     """Compare predictions and derivatives of the fallback, and then losses and parameters after three epochs."""
     mine = model._network
@@ -183,7 +183,7 @@ def assert_the_fallback_trains_alike(
         np.testing.assert_allclose(got, wanted, rtol=1e-8, atol=gradient_atol)
     fallback.jacobian(X, jacobian)
     np.testing.assert_allclose(jacobian, model.jacobian(X), rtol=1e-8, atol=gradient_atol)
-    trainer = Trainer(model, "mse", optimizer, batch_size=8, random_state=5, l2=0.1)
+    trainer = Trainer(model, "mse", optimizer, batch_size=8, random_state=5, l2=0.1, lazy_updates=lazy_updates)
     settings = trainer._wanted.settings
     moments = np.zeros((len(settings.moments), fallback.storage.size))
     settings = settings._replace(moments=moments, bit_generator=np.random.default_rng(5).bit_generator, shuffle=True)

@@ -64,7 +64,31 @@ struct Categorical {
         }
     }
 
-    template <class T> static constexpr EmbeddingKernels<T> kernels() { return {forward<T>, codes_back<T>, nullptr, gradient<T>}; }
+    // The sums are those of gradient().
+    template <class T>
+    static void add_rows(const Embedding &e, const EmbeddedRows<T> &rows, Range own, TouchedRows &touched, T *to) {
+        const int64_t row = e.parameters.row;
+        int64_t count = touched.count;  // not next to that of another thread
+        for (int64_t c = 0; c < e.n_columns; c++) {
+            const EmbeddedColumn &column = e.columns[c];
+            for (int64_t i = 0; i < rows.n_rows; i++) {
+                const int64_t k = row_of(e, c, rows.x[i * rows.x_row + column.of_x]);
+                if (k < own.begin || k >= own.end) continue;
+                if (!touched.flags[k]) {
+                    touched.flags[k] = 1;
+                    touched.rows[count++] = k;
+                    std::memset(to + k * row, 0, size_t(row) * sizeof(T));
+                }
+                const T *delta = rows.delta + i * rows.delta_row + column.place;
+                for (int64_t o = 0; o < column.width; o++) to[k * row + o] += delta[o];
+            }
+        }
+        touched.count = count;
+    }
+
+    template <class T> static constexpr EmbeddingKernels<T> kernels() {
+        return {forward<T>, codes_back<T>, nullptr, gradient<T>, add_rows<T>};
+    }
 
   private:
     template <class T> static int64_t row_of(const Embedding &e, int64_t c, T x) {

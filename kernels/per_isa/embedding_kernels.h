@@ -26,6 +26,14 @@ template <class T> struct EmbeddedColumns {
     int64_t row;
 };
 
+// Rows of parameters that a batch touches, of those that one thread owns.
+struct TouchedRows {
+    uint8_t *flags;  // of each row of the block, whether it is touched
+    uint8_t *saved;  // whether the snapshot of the epoch has it; null if snapshots are taken of all rows
+    int64_t *rows;   // `count` touched rows, each once
+    int64_t count;
+};
+
 template <class T> struct EmbeddingKernels {
     // Sets the outputs.
     void (*forward)(const Embedding &, const T *parameters, const EmbeddedRows<T> &rows);
@@ -38,6 +46,9 @@ template <class T> struct EmbeddingKernels {
     // block. It is null for embeddings without parameters.
     void (*gradient)(const Embedding &, const T *parameters, const EmbeddedRows<T> &rows, const EmbeddedColumns<T> &columns,
                      Range own, bool add, T *to);
+    // Adds the gradients of some rows of the parameters from all rows of a chunk, but only of rows that the chunk has. Those that
+    // were not touched yet begin with zeros, and are listed. It is null unless each row of the parameters is of a category.
+    void (*add_rows)(const Embedding &, const EmbeddedRows<T> &rows, Range own, TouchedRows &touched, T *to) = nullptr;
 };
 
 #define PLUS_ONE(...) +1

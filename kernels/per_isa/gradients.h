@@ -21,6 +21,11 @@ template <class T> class ChunkGradients {
     // Adds the gradient to the previous contents of `to`.
     void add(const BlockPart &part, T *to) const { block_gradient<Start::previous, Finish::store>(part, to, 0); }
 
+    // Adds the gradients of the rows of a table that the chunk touches to `to`, which is laid out like the whole block.
+    void add_rows(const BlockPart &part, TouchedRows &touched, T *to) const {
+        layers_->stage().add_rows(part.block, n_rows_, part.rows, touched, to);
+    }
+
     // Makes a step of plain gradient descent: parameters -= learning_rate * gradient, without a gradient array.
     void descend(const BlockPart &part, T *parameters, T learning_rate) const {
         block_gradient<Start::zero, Finish::descend>(part, parameters, learning_rate);

@@ -87,14 +87,24 @@ template <class T> class StageRun {
 
     // Stores the gradients of some rows of an embedding's parameters, or adds them, after all rows of a chunk were made ready.
     __attribute__((noinline)) void gradient(const Block &parameters, int64_t n_rows, Range own, bool add, T *to) const {
-        const Embedding &e = *std::find_if(stage_.embeddings, stage_.embeddings + stage_.n_embeddings,
-                                           [&](const Embedding &each) { return &each.parameters == &parameters; });
+        const Embedding &e = embedding_of(parameters);
         const EmbeddedColumns<T> &turned = buffers_.turned;
         all_embeddings<T>[e.kind].gradient(e, parameters_ + e.parameters.offset, some({0, n_rows}),
                                            {n_rows, turned.x, turned.delta, turned.row}, own, add, to);
     }
 
+    // Adds the gradients of the rows of a table that a chunk touches.
+    __attribute__((noinline)) void add_rows(const Block &parameters, int64_t n_rows, Range own, TouchedRows &touched, T *to) const {
+        const Embedding &e = embedding_of(parameters);
+        all_embeddings<T>[e.kind].add_rows(e, some({0, n_rows}), own, touched, to);
+    }
+
   private:
+    const Embedding &embedding_of(const Block &parameters) const {
+        return *std::find_if(stage_.embeddings, stage_.embeddings + stage_.n_embeddings,
+                             [&](const Embedding &each) { return &each.parameters == &parameters; });
+    }
+
     template <class Use> void for_each(Use use) const {
         for (int64_t e = 0; e < stage_.n_embeddings; e++) {
             const Embedding &own = stage_.embeddings[e];

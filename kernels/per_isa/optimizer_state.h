@@ -96,6 +96,7 @@ struct UpdateRules {
     bool updates_all_alike;         // gradients need no preparation, and all parameters have the same coefficients
     int64_t first_layer;            // no gradient needs a layer before
     bool orthogonalizes;            // the updates of hidden matrices are orthogonal
+    bool skips_absent_categories;   // TouchedCategories says which rows of tables are updated
 
     template <class T> static UpdateRules of(const Training &training) {
         const Optimizer &o = training.optimizer;
@@ -120,6 +121,7 @@ struct UpdateRules {
         r.skips_absent_features = o.lazy && sparse && trains_inputs && !r.defers_first_layer && !r.is_noop_without_gradient;
         r.descends_in_product = kernels.is_plain_descent && uses_gradients_alone && !training.network.stage;
         r.orthogonalizes = kernels.orthogonalizes && training.network.n_layers > 2;
+        r.skips_absent_categories = training.network.stage && !training.gradient && (o.lazy || kernels.is_noop_without_gradient);
         r.updates_all_alike &= uses_gradients_alone && !r.orthogonalizes;
         return r;
     }

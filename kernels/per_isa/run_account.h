@@ -75,11 +75,16 @@ template <class T> Status roll_back(Training &t, const OptimizerState<T> &state)
 }
 
 // Ends the run after its last batch: no later loss will tell whether the last updates were finite. is_infinite: whether the batch
-// could not be entered.
-template <class T> Status finish_run(Training &t, const OptimizerState<T> &state, bool is_infinite) {
+// could not be entered. before(): what precedes a return to the snapshot.
+template <class T, class Before> Status finish_run(Training &t, const OptimizerState<T> &state, bool is_infinite, Before before) {
     const bool lost = !state.has_finite_parameters();
     if (lost) t.epoch--;
-    return lost || is_infinite ? roll_back(t, state) : Status::finished;
+    if (!lost && !is_infinite) return Status::finished;
+    before();
+    return roll_back(t, state);
+}
+template <class T> Status finish_run(Training &t, const OptimizerState<T> &state, bool is_infinite) {
+    return finish_run(t, state, is_infinite, [] {});
 }
 
 }  // namespace

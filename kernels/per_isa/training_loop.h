@@ -27,6 +27,7 @@ template <class T> class TrainingLoop {
           updater_(training, rules_, state_, panels_, pass_.layers(), arena),
           rows_(training, rules_, state_, arena),
           touched_(training, rules_.skips_absent_features, arena),
+          categories_(training, rules_.skips_absent_categories, arena),
           tiny_(!training.gradient && !rules_.orthogonalizes &&
                 TinyPass<T>::fits(training.network, training.loss, training.x, training.batch_size)),
           tiny_pass_(training.network, training.loss, state_.parameters()),
@@ -81,6 +82,7 @@ template <class T> class TrainingLoop {
         PassMemory<T> memory;
         DeferredRows<T> rows;
         TouchedFeatures<T> touched;
+        TouchedCategories<T> categories;
         CoefficientSchedule<T> coefficients;
         Position at;
     };
@@ -90,6 +92,7 @@ template <class T> class TrainingLoop {
                        pass_.join(team),
                        rows_.of_thread(team),
                        touched_.of_thread(team),
+                       categories_.of_thread(team),
                        CoefficientSchedule<T>(t_.optimizer),
                        {t_.epoch, t_.row, t_.step, t_.updates}};
         if (team.size > 1) {
@@ -109,7 +112,7 @@ template <class T> class TrainingLoop {
             const double loss = run_batch(self, batch);
             if (!std::isfinite(loss) || infinite_penalty_) {
                 team.wait();  // the others may still be reading the partial losses
-                if (team.index == 0) status_ = roll_back(t_, state_);
+                if (team.index == 0) status_ = go_back();
                 return;
             }
             update(self, batch);
@@ -122,7 +125,8 @@ template <class T> class TrainingLoop {
         }
         updater_.store_panels(team);
         team.wait();
-        if (team.index == 0 && self.at.epoch == t_.n_epochs) status_ = finish_run(t_, state_, infinite_penalty_);
+        if (team.index == 0 && self.at.epoch == t_.n_epochs)
+            status_ = finish_run(t_, state_, infinite_penalty_, [&] { categories_.complete_snapshot(state_); });
     }
 
     // Draws the order and the dropout key, by one thread, since there is one stream of random numbers, and sets what depends on the
@@ -146,6 +150,7 @@ template <class T> class TrainingLoop {
     // Computes the batch's loss and deltas; the gradients of a batch in chunks stand in the updater's array then.
     double run_batch(Thread &self, const Batch &batch) {
         if (t_.gradient) return take_gradient(self.team);
+        if (rules_.skips_absent_categories) self.categories.begin_batch(batch.any_counts());
         if (tiny_) return tiny_pass_.run(t_.x, t_.y, t_.sample_weight, batch);
         const auto prepare = [&](const Entries<T> &entries) {
             if (!self.rows.replays()) return;
@@ -154,7 +159,7 @@ template <class T> class TrainingLoop {
         };
         const auto collect = [&](const ChunkGradients<T> &gradients, int64_t, int64_t first) {
             self.touched.mark(self.memory.entries);
-            if (is_in_chunks(batch)) updater_.accumulate(gradients, self.team, first > 0);
+            if (is_in_chunks(batch)) updater_.accumulate(gradients, self.team, self.categories, first > 0);
         };
         return pass_.run(self.memory, self.team, batch, drops_ ? dropout(self.at) : Dropout(), prepare, collect);
     }
@@ -188,7 +193,9 @@ template <class T> class TrainingLoop {
         const Coefficients<T> c = self.coefficients(rates_of(self.at), self.at.updates, batch.weight);
         const bool begins_epoch = self.at.row == 0;
         if (tiny_) update_tiny(self, c, begins_epoch);
-        else updater_.update(is_in_chunks(batch) ? nullptr : &gradients, self.team, c, self.touched, begins_epoch, share_);
+        else
+            updater_.update(is_in_chunks(batch) ? nullptr : &gradients, self.team, c, self.touched, self.categories, begins_epoch,
+                            share_);
         self.touched.clear();
         self.rows.update(gradients, c, loss_weight(batch), share_);
     }
@@ -202,11 +209,17 @@ template <class T> class TrainingLoop {
         }
         tiny_pass_.compute_gradients(updater_.gradient());
         if (rules_.updates_all_alike) updater_.update_all(c, begins_epoch, share_);
-        else updater_.update(nullptr, self.team, c, self.touched, begins_epoch, share_);
+        else updater_.update(nullptr, self.team, c, self.touched, self.categories, begins_epoch, share_);
+    }
+
+    // Returns to the snapshot.
+    Status go_back() {
+        categories_.complete_snapshot(state_);
+        return roll_back(t_, state_);
     }
 
     // Before a batch that has no mean: the result of the last step is kept if it is finite.
-    void give_up() { status_ = infinite_penalty_ || !state_.has_finite_parameters() ? roll_back(t_, state_) : Status::weightless; }
+    void give_up() { status_ = infinite_penalty_ || !state_.has_finite_parameters() ? go_back() : Status::weightless; }
 
     // ---- The account of the run, kept by the first thread ----
 
@@ -256,6 +269,7 @@ template <class T> class TrainingLoop {
     const Updater<T> updater_;
     const DeferredRows<T> rows_;
     const TouchedFeatures<T> touched_;
+    const TouchedCategories<T> categories_;
     const bool tiny_;
     TinyPass<T> tiny_pass_;
     const bool drops_ = !t_.gradient && has_dropout(t_.network);

@@ -9,6 +9,7 @@
 #include "orthogonal_updates.h"
 #include "panels.h"
 #include "penalties.h"
+#include "touched_categories.h"
 #include "touched_features.h"
 
 namespace {
@@ -34,9 +35,11 @@ template <class T> class Updater {
     T *gradient() const { return gradient_; }
 
     // Stores the gradients of a batch's first chunk, and adds those of its other chunks.
-    void accumulate(const ChunkGradients<T> &gradients, const Team &team, bool add) const {
+    void accumulate(const ChunkGradients<T> &gradients, const Team &team, const TouchedCategories<T> &categories, bool add) const {
         for_each_own_part(team, [&](const BlockPart &part, int64_t) {
             if (part.block.is_frozen) return;
+            if (rules_.skips_absent_categories && categories.has(part.block))
+                return categories.add(gradients, part, gradient_of(part.block));
             if (add) gradients.add(part, gradient_of(part.block));
             else gradients.compute(part, gradient_of(part.block));
         });
@@ -45,21 +48,23 @@ template <class T> class Updater {
     // Updates the parameters, all threads together. `gradients` are the batch's, and null if they stand in gradient() already. With
     // `keep`, a snapshot is taken first. share: of the parameters in their average, 0 to leave it as it is.
     void update(const ChunkGradients<T> *gradients, const Team &team, const Coefficients<T> &c, const TouchedFeatures<T> &touched,
-                bool keep, T share) const {
+                const TouchedCategories<T> &categories, bool keep, T share) const {
         if (rules_.descends_in_product && gradients) return descend(*gradients, team, c, keep, share);
         for_each_own_part(team, [&](const BlockPart &part, int64_t number) {
             const Block &block = part.block;
-            if (keep) take_snapshot(part);
+            if (keep && !(rules_.skips_absent_categories && categories.begin_epoch(part))) take_snapshot(part);
             if (!is_updated(part)) return average_frozen(part, share);
             Coefficients<T> scaled;
             const Coefficients<T> &own = block.has_own_factors() ? scaled = c.of(block) : c;
+            if (rules_.skips_absent_categories && categories.has(block))
+                return update_table(gradients, team, part, number, own, categories, share);
             if (gradients) gradients->compute(part, gradient_of(block));
             prepare_gradient(part, number, own, touched);
             if (rules_.clips_norm || has_orthogonal_update(part)) return;
             apply(part, own, touched);
             finish_update(team, part, share);
         });
-        if (rules_.clips_norm) update_by_clipped_norm(team, c, touched, share);
+        if (rules_.clips_norm) update_by_clipped_norm(team, c, touched, categories, share);
         if (rules_.orthogonalizes) update_hidden_matrices(team, c, share);
     }
 
@@ -89,7 +94,8 @@ template <class T> class Updater {
     double penalty() const {
         double sum = 0;
         if (!rules_.penalizes) return sum;
-        for (int64_t i = rules_.defers_first_layer ? network_.layers[0].weights().rows : 0; i < storage_rows(); i++)
+        for (int64_t i = rules_.defers_first_layer ? network_.layers[0].weights().rows : rows_of_embeddings_; i < storage_rows();
+             i++)
             sum += double(partial_[i]);
         return sum;
     }
@@ -138,6 +144,14 @@ template <class T> class Updater {
     int64_t storage_rows() const {
         int64_t sum = 0;
         for_each_block(network_, [&](int64_t, const Layer &, const Block &block) { sum += block.rows; });
+        return sum;
+    }
+
+    int64_t count_rows_of_embeddings() const {
+        int64_t sum = 0;
+        for_each_block(network_, [&](int64_t, const Layer &, const Block &block) {
+            if (block.kind == BlockKind::embedding_parameters) sum += block.rows;
+        });
         return sum;
     }
 
@@ -190,11 +204,49 @@ template <class T> class Updater {
         return add_penalty(w, gradient_at(at), part.row, c.l1, c.l2);
     }
 
-    void update_by_clipped_norm(const Team &team, const Coefficients<T> &c, const TouchedFeatures<T> &touched, T share) const {
+    // The part of a table that a thread owns, of which only the touched rows have an update. Parameters of embeddings have no
+    // penalties. With a bound of the norm, the gradients are only prepared.
+    __attribute__((noinline)) void update_table(const ChunkGradients<T> *gradients, const Team &team, const BlockPart &part,
+                                                int64_t number, const Coefficients<T> &c, const TouchedCategories<T> &categories,
+                                                T share) const {
+        T *const gradient = gradient_of(part.block);
+        if (gradients) categories.add(*gradients, part, gradient);
+        const TouchedRows &touched = categories.rows(part.block);
+        for (int64_t i = 0; i < touched.count && rules_.clips_value; i++)
+            clip_by_value(gradient + touched.rows[i] * part.row, part.row, clip_value_);
+        if (!rules_.clips_norm) return apply_to_table(team, part, c, categories, share);
+        std::sort(touched.rows, touched.rows + touched.count);
+        T *const squares = partial_ + storage_rows() + number - part.rows.begin;
+        for (int64_t i = 0; i < touched.count; i++)
+            squares[touched.rows[i]] = sum_of_squares(gradient + touched.rows[i] * part.row, part.row);
+    }
+
+    void apply_to_table(const Team &team, const BlockPart &part, const Coefficients<T> &c, const TouchedCategories<T> &categories,
+                        T share) const {
+        const TouchedRows &touched = categories.rows(part.block);
+        const T *const gradient = gradient_of(part.block);
+        for (int64_t i = 0; i < touched.count; i++) {
+            const int64_t at = touched.rows[i] * part.row;
+            categories.save(state_, part.block, touched.saved, touched.rows[i]);
+            state_.update(part.block.offset + at, gradient + at, part.row, c);
+        }
+        categories.clear(part.block);
+        finish_update(team, part, share);
+    }
+
+    void update_by_clipped_norm(const Team &team, const Coefficients<T> &c, const TouchedFeatures<T> &touched,
+                                const TouchedCategories<T> &categories, T share) const {
         team.wait();
-        const T factor = clip_factor();
+        const T factor = clip_factor(team, categories);
+        if (rules_.skips_absent_categories) team.wait();  // the lists of touched rows are cleared next
         for_each_own_part(team, [&](const BlockPart &part, int64_t) {
             if (!is_updated(part)) return;
+            if (rules_.skips_absent_categories && categories.has(part.block)) {
+                const TouchedRows &own = categories.rows(part.block);
+                for (int64_t i = 0; i < own.count && factor < 1; i++)
+                    scale_by(gradient_of(part.block) + own.rows[i] * part.row, part.row, factor);
+                return apply_to_table(team, part, c.of(part.block), categories, share);
+            }
             if (factor < 1) scale_by(gradient_at(part.offset()), part.count(), factor);
             if (has_orthogonal_update(part)) return;
             apply(part, c.of(part.block), touched);
@@ -218,9 +270,20 @@ template <class T> class Updater {
         }
     }
 
-    T clip_factor() const {
+    T clip_factor(const Team &team, const TouchedCategories<T> &categories) const {
+        const T *squares = partial_ + storage_rows();
         double sum = 0;
-        for (int64_t i = 0; i < storage_rows(); i++) sum += double(partial_[storage_rows() + i]);
+        if (!rules_.skips_absent_categories) {
+            for (int64_t i = 0; i < storage_rows(); i++) sum += double(squares[i]);
+        } else {
+            for_each_block(network_, [&](int64_t, const Layer &, const Block &block) {
+                const auto add = [&](int64_t row) { sum += double(squares[row]); };
+                if (categories.has(block)) categories.for_each_row(block, team, add);
+                else
+                    for (int64_t i = 0; i < block.rows; i++) add(i);
+                squares += block.rows;
+            });
+        }
         return T(clip_norm_ / (std::sqrt(sum) + 1e-6));
     }
 
@@ -245,6 +308,7 @@ template <class T> class Updater {
     T *const gradient_;  // like the storage from element skipped() on
     T *const partial_;   // storage_rows() penalties, then as many sums of squares
     const OrthogonalUpdates<T> orthogonal_;
+    const int64_t rows_of_embeddings_ = count_rows_of_embeddings();  // the first rows of the storage, which have no penalties
 };
 
 }  // namespace

@@ -129,10 +129,12 @@ class GradientSteps(Prepared):
             data = self._data(batch, y, sample_weight, is_part=True)
         else:
             data = self._given_data(X, G)
-        if self.lazy_updates and isinstance(data.x, _core.SparseRows):
+        has_tables = any(each.has_table for each in self.model.embeddings)
+        if self.lazy_updates and (has_tables or isinstance(data.x, _core.SparseRows)):
+            expected = "no vectors of categories, got them" if has_tables else "a dense array, got sparse rows"
             raise ValueError(
-                "X: expected a dense array, got sparse rows for a trainer with lazy_updates=True, whose updates need the "
-                "features of one batch; step makes such updates"
+                f"X: expected {expected} for a trainer with lazy_updates=True, whose updates need the features of one "
+                "batch; step makes such updates"
             )
         loss = self._accumulate(data, given=G is not None)
         if type(X) is not np.ndarray:

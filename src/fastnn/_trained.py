@@ -91,7 +91,8 @@ class Trained(InitializedFromData):
         layer_settings : LayerSettings or sequence of LayerSettings and None, optional
             Settings of single layers: see `fastnn.LayerSettings`. One for all layers, or one per layer.
         lazy_updates : bool, default False
-            For sparse inputs: do not update the weights of features that are zero in all rows of a batch. See `Trainer`.
+            For sparse inputs and tables of categories: do not update the weights of features that are zero in all rows of a
+            batch, or the vectors of categories that are in none of them. See `Trainer`.
         drop_last : bool, default False
             Leave out the last batch of an epoch if it is smaller than `batch_size`. See `Trainer`.
         averaging : EMA, SWA or str, optional

@@ -66,10 +66,10 @@ class Trainer(GradientSteps, AveragedTrainer, ExportedTrainer):
         Factors of learning rate, epsilon and weight decay, penalties, and frozen parameters: see `fastnn.LayerSettings`. One
         for all layers, or one per layer, the output layer's last.
     lazy_updates : bool, default False
-        For sparse inputs: an update does not change the weights of features that are absent from the batch, nor their
-        moments, and no penalties act on them. Plain gradient descent and AdaGrad without penalties always work this
-        way. Momentum, RMSProp, Adam, weight decay and penalties would otherwise change these weights too, so their
-        results differ with lazy updates.
+        For sparse inputs, and tables of `fastnn.embeddings.Categorical`: an update does not change the weights of features
+        that are absent from the batch, or the rows of categories that are, nor their moments, and no penalties act on them.
+        Plain gradient descent and AdaGrad without penalties always work this way. Momentum, RMSProp, Adam, weight decay and
+        penalties would otherwise change these weights too, so their results differ with lazy updates.
     drop_last : bool, default False
         Leave out the last batch of an epoch if it is smaller than `batch_size`. The loss of an epoch is then the mean over
         the rows that were seen. `run` raises ValueError if there are fewer rows than `batch_size`.

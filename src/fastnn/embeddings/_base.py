@@ -62,6 +62,11 @@ class Embedding(Options):
         return ()
 
     @property
+    def has_table(self) -> bool:
+        """Whether the parameters have a row for each category."""
+        return bool(self.categories) and self.shape is not None
+
+    @property
     def edges(self) -> tuple[tuple[float, ...], ...]:
         """The edges of the bins of each column, or nothing without bins."""
         return ()

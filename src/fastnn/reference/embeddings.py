@@ -119,12 +119,13 @@ def pbld(e: Any, x: Array, p: Array) -> Array:
     D. Holzmüller, L. Grinsztajn and I. Steinwart, "Better by default", NeurIPS 2024.
     """
     parts = e.parts(p)
-    return np.concatenate([_linear(e, parts, _waves(e, parts, x)[0]), x[:, :, np.newaxis]], axis=2).reshape(len(x), -1)
+    linear = _linear(e, parts, _waves(e, parts, x)[0])
+    return np.concatenate([linear, x[:, :, np.newaxis]], axis=2).reshape(len(x), sum(e.widths))
 
 
 def pbld_gradients(e: Any, x: Array, p: Array, grad: Array) -> tuple[Array, Array]:
     """Return the gradients of `pbld`."""
-    grad = grad.reshape(len(x), len(e.columns), -1)
+    grad = grad.reshape(len(x), len(e.columns), e.widths[0])
     by_columns, by_parameters = _linear_gradients(e, p, x, *_waves(e, e.parts(p), x), grad[:, :, :-1])
     return by_columns + grad[:, :, -1], by_parameters
 
@@ -135,7 +136,7 @@ def plr(e: Any, x: Array, p: Array) -> Array:
     Y. Gorishniy, I. Rubachev and A. Babenko, "On embeddings for numerical features in tabular deep learning", NeurIPS 2022.
     """
     parts = e.parts(p)
-    return np.maximum(_linear(e, parts, _waves(e, parts, x)[0]), 0).reshape(len(x), -1)
+    return np.maximum(_linear(e, parts, _waves(e, parts, x)[0]), 0).reshape(len(x), sum(e.widths))
 
 
 def plr_gradients(e: Any, x: Array, p: Array, grad: Array) -> tuple[Array, Array]:
@@ -168,15 +169,27 @@ def _rows(e: Any, x: Array) -> NDArray[np.int64]:
     return np.stack([first + _category(codes, n) for codes, n, first in each], axis=1)
 
 
+def absent_rows(embeddings: Embedded, X: Array) -> list[NDArray[np.bool_] | None]:
+    """Return for each embedding with a table of categories which of its rows no row of X has, and None for the others."""
+    found: list[NDArray[np.bool_] | None] = []
+    for e, p in embeddings:
+        absent = None
+        if e.has_table and p is not None:
+            absent = np.ones(len(p), np.bool_)
+            absent[_rows(e, X[:, e.columns])] = False
+        found.append(absent)
+    return found
+
+
 def categorical(e: Any, x: Array, p: Array) -> Array:
     """Return the row of the table for the category of each column."""
-    return p[_rows(e, x)].reshape(len(x), -1)
+    return p[_rows(e, x)].reshape(len(x), len(e.columns) * p.shape[1])
 
 
 def categorical_gradients(e: Any, x: Array, p: Array, grad: Array) -> tuple[Array, Array]:
     """Return the gradients of `categorical`: those by codes are 0."""
     result = np.zeros_like(p)
-    np.add.at(result, _rows(e, x), grad.reshape(len(x), len(e.columns), -1))
+    np.add.at(result, _rows(e, x), grad.reshape(len(x), len(e.columns), p.shape[1]))
     return np.zeros_like(x), result
 
 

@@ -28,13 +28,13 @@ from fastnn.reference.averages import blend, ema_share
 from fastnn.reference.backward import Gradients
 from fastnn.reference.derivatives import penalized
 from fastnn.reference.dropout import INPUT_LAYER, dropout_mask, dropout_rates
-from fastnn.reference.embeddings import Embedded
+from fastnn.reference.embeddings import Embedded, absent_rows
 from fastnn.reference.gradients import norm_factor, sum_of_squares
 from fastnn.reference.members import MemberScales
 from fastnn.reference.network import Description, Slopes
 from fastnn.reference.residual import Connections
 from fastnn.reference.target_options import weighted_targets
-from fastnn.reference.updates import RULES, Constants, is_hidden_matrix, orthogonal_update, update
+from fastnn.reference.updates import RULES, Constants, is_hidden_matrix, orthogonal_update, update_present
 from fastnn.schedules import rates
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ def train(
     averaging: Averaging | None = None,
     averages: Arrays = (),
     layer_settings: LayerSettings | Sequence[LayerSettings | None] | None = None,
+    lazy_updates: bool = False,
 ) -> list[float]:
     """Train a network in place, and return the loss of every epoch.
 
@@ -145,6 +146,8 @@ def train(
     layer_settings : LayerSettings or sequence of LayerSettings and None, optional
         Factors of learning rate, epsilon and weight decay, penalties, and frozen parameters: one for all layers, or one per
         layer, as in `fastnn.LayerSettings`.
+    lazy_updates : bool, default False
+        Whether updates leave out the rows of tables of categories that are in no row of the batch, and their moments.
 
     Returns
     -------
@@ -210,6 +213,8 @@ def train(
                 value, gradients = penalized(penalties, own_penalties, own, *of_batch)
             found = _gradients_by_kind(network, gradients)
             trained = [group for group in groups if not group.settings.is_frozen]
+            counted = inputs[rows[row_weights[rows] != 0]]
+            absent = absent_rows(embeddings, counted) if lazy_updates and embeddings else []
             grads = clip([found[group.kind][group.layer] for group in trained], clip_value, clip_norm)
             for group, grad in zip(trained, grads, strict=True):
                 own_rate = group.settings.learning_rate_factor * float(rate)
@@ -218,7 +223,8 @@ def train(
                     m = group.state.setdefault("m", [np.zeros_like(group.array)])[0]
                     orthogonal_update(group.array, grad, m, constants, own_rate, constants.decay)
                     continue
-                update(RULES[optimizer.rule], constants, [group.array], [grad], group.state, own_rate)
+                left_out = absent[group.layer] if absent and group.kind == EMBEDDED else None
+                update_present(left_out, RULES[optimizer.rule], constants, group.array, grad, group.state, own_rate)
             updates += 1
             if isinstance(averaging, EMA):
                 blend(averages, averaged, ema_share(updates, averaging.decay, averaging.bias_correction))

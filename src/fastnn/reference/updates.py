@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn._checks.floats import Array
 from fastnn._checks.updates import Arrays, State, new_moments
 from fastnn.optimizers import OPTIMIZERS, Optimizer
 
@@ -235,6 +236,20 @@ def update(rule: Rule, constants: Constants, params: Arrays, grads: Arrays, stat
     for param, grad, *moments in zip(params, grads, *(state[name] for name in rule.moments), strict=True):
         m, v = [*moments, param, param][:2]
         rule.formula(param, grad, m, v, c)
+
+
+def update_present(
+    absent: NDArray[np.bool_] | None, rule: Rule, constants: Constants, param: Array, grad: Array, state: State, rate: float
+) -> None:
+    """Update a parameter and its state, but none of the rows that are absent from a batch, if they are given."""
+    for name in rule.moments:
+        if name not in state:
+            state[name] = new_moments([param])
+    arrays = [] if absent is None else [param, *(state[name][0] for name in rule.moments)]
+    kept = [array[absent] for array in arrays]
+    update(rule, constants, [param], [grad], state, rate)
+    for array, values in zip(arrays, kept, strict=True):
+        array[absent] = values
 
 
 def _by_rule(optimizer: Optimizer, params: Arrays, grads: Arrays, state: State, learning_rate: float) -> None:

@@ -138,7 +138,8 @@ def is_choice(value: Any) -> bool:
     """Return whether a value can be the parameter `categorical_features`."""
     if value is None or (isinstance(value, str) and value == "from_dtype"):
         return True
-    if isinstance(value, str | bytes) or not isinstance(value, Iterable) or np.ndim(value) != 1:
+    vector: Any = value
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable) or np.ndim(vector) != 1:
         return False
     each = list(value)
     kinds = ((bool, np.bool_), (str,), (Integral,))

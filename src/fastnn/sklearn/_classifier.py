@@ -119,7 +119,7 @@ class MLPClassifier(ClassifierMixin, ClassPredictions):  # type: ignore[misc]
         With `warm_start`, continue exactly where the last fit ended, with its moments, step count, random numbers,
         held-out rows and stopping rules. The result has the bits of a single longer fit.
     lazy_updates : bool, default=False
-        For sparse inputs: see `fastnn.Trainer`.
+        For sparse inputs, and trained vectors of categories: see `fastnn.Trainer`.
     averaging : `fastnn.EMA`, `fastnn.SWA`, "ema" or "swa", default=None
         An average of the parameters over the training. The fitted network has the averaged parameters, and scores and losses
         of held-out rows are those of the average. `partial_fit` and `resume` continue both. Not for lbfgs.

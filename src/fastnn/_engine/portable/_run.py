@@ -32,6 +32,7 @@ from fastnn._engine.portable._state import (
 )
 from fastnn._engine.step_rates import StepRates
 from fastnn._errors import WEIGHTLESS
+from fastnn.reference.embeddings import absent_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -217,24 +218,44 @@ class Run:
         """Make one step, and return whether its loss is finite. If it is not, nothing has changed."""
         begin, end = piece.ends[batch], piece.ends[batch + 1]
         features = None if piece.features is None else piece.features[batch]
+        absent = self._absent(piece, batch, features)
         if piece.magnitudes[batch] > 0.0:
             factor = self._optimizer.factor("dropout_factor", rate)
             loss = self._find_gradient(piece, begin, end, piece.keys[batch], divisor, factor)
         else:
             loss, self._gradient[:] = 0.0, 0.0
-        return self._finish_step(loss, divisor, end - begin, features, rate)
+        return self._finish_step(loss, divisor, end - begin, features, absent, rate)
+
+    def _absent(self, piece: Piece, batch: int, features: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
+        """Return which elements at the beginning of the storage have no update, because the batch lacks their inputs."""
+        if features is not None:
+            return np.repeat(~features, self._network.layer_sizes[1])
+        embedded = [(e, p) for e, p in self._network.embedded if p is not None]
+        if not self._optimizer.lazy or not any(e.has_table for e, _ in embedded):
+            return None
+        x = piece.x[piece.ends[batch] : piece.ends[batch + 1]] if piece.magnitudes[batch] > 0.0 else piece.x[:0]
+        rows = zip(absent_rows(embedded, x), embedded, strict=True)
+        return np.concatenate([np.repeat(np.zeros(len(p), np.bool_) if r is None else r, p.shape[1]) for r, (_, p) in rows])
 
     @np.errstate(all="ignore")
     def apply(self, gradient: Array) -> bool:
         """Make one step with a gradient, a vector like the storage; return whether it is finite, change nothing if not."""
         self._gradient[:] = gradient
-        done = self._finish_step(0.0, 1.0, 1, None, self._next_rates(1)[0])
+        done = self._finish_step(0.0, 1.0, 1, None, None, self._next_rates(1)[0])
         if done and first_not_finite(self._network.storage) >= 0:
             self._restore_snapshot()
             return False
         return done
 
-    def _finish_step(self, loss: float, divisor: Any, rows: int, features: NDArray[np.bool_] | None, rate: Any) -> bool:
+    def _finish_step(
+        self,
+        loss: float,
+        divisor: Any,
+        rows: int,
+        features: NDArray[np.bool_] | None,
+        absent: NDArray[np.bool_] | None,
+        rate: Any,
+    ) -> bool:
         """Update by the gradient of some rows, and return whether their loss is finite; if not, nothing has changed."""
         if self._optimizer.scheduled:
             rate = self._optimizer.follow_schedules(rate)
@@ -249,10 +270,10 @@ class Run:
             if own.is_frozen:  # no part of the norm
                 self._gradient[part] = 0.0
         self._optimizer.clip(self._gradient)
-        if features is None:
+        if absent is None:
             self._update(rate)
         else:
-            self._update_features(features, rate)
+            self._update_present(absent, rate)
         if self._average is not None:
             self._average.add(ends_epoch=self._ends_epochs and self._row + rows == self._account.n_rows)
         count(self._account, rows, loss, weight)
@@ -292,9 +313,8 @@ class Run:
             elif not own.is_frozen:
                 self._optimizer.update(w[part], g[part], [moment[part] for moment in self._moments], rate, t, own)
 
-    def _update_features(self, features: NDArray[np.bool_], rate: float) -> None:
-        """Update all parameters except the first layer's weights of features that do not occur."""
-        absent = np.repeat(~features, self._network.layer_sizes[1])
+    def _update_present(self, absent: NDArray[np.bool_], rate: float) -> None:
+        """Update all parameters except for these elements at the beginning of the storage."""
         changed = self._state.kept[: 1 + len(self._moments)]
         kept = [array[: absent.size][absent] for array in changed]
         self._update(rate)
