@@ -17,6 +17,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from _embedded import NETWORKS, categories_of, data_for, model_with
 from _helpers import run_script
 
 from fastnn import MLP
@@ -96,6 +97,18 @@ def networks():
         X[50:][rng.random((10, sizes[0])) < 0.1] = np.inf
         X[55:][rng.random((5, sizes[0])) < 0.1] = np.nan
         result[f"{prefix}{'_'.join(map(str, sizes))}_{dtype}"] = model, X.astype(dtype)
+    return result | embedded_networks()
+
+
+def embedded_networks():
+    """Return models with embeddings, and inputs that are large, special or no categories."""
+    result = {}
+    for dtype, (i, (sizes, embeddings)) in itertools.product(DTYPES, enumerate(NETWORKS)):
+        scaled = {"input_scale": True} if i % 2 else {}
+        model = model_with(sizes, embeddings, np.dtype(dtype), residual=[(0, 1)] if i == 3 else False, **scaled)
+        X = data_for(model, 90)[0]
+        X[40:] *= np.where(np.isin(np.arange(sizes[0]), list(categories_of(model))), 1, 10.0 ** (np.arange(50)[:, None] / 2))
+        result[f"embedded{i}_{dtype}"] = model, X.astype(dtype)
     return result
 
 
@@ -207,7 +220,9 @@ int main(void)
 @pytest.mark.skipif(
     not (shutil.which("aarch64-linux-gnu-gcc") and shutil.which("qemu-aarch64")), reason="there is no emulator of AArch64"
 )
-@pytest.mark.parametrize("name", ["gelu_float32", "sin_float32", "net5_255_17_4_float32", "net2_3_70_float64"])
+@pytest.mark.parametrize(
+    "name", ["gelu_float32", "sin_float32", "net5_255_17_4_float32", "net2_3_70_float64", "embedded12_float32"]
+)
 def test_another_architecture_has_the_same_bits(exported, tmp_path, name):
     folder, made = exported
     model, X = made[name]

@@ -58,7 +58,7 @@ class Exported(Stored):
         if self.embeddings:
             names = ", ".join(type(each).__name__ for each in self.embeddings)
             raise ValueError(
-                f"{method}: expected a model without embeddings, got one with {names}; to_onnx writes these too"
+                f"{method}: expected a model without embeddings, got one with {names}; to_onnx and to_c write these too"
             )
 
     def _refuse_shared(self, method: str) -> None:
@@ -202,8 +202,7 @@ class Exported(Stored):
         Raises
         ------
         TypeError, ValueError
-            If the name is not free in C, an activation is custom, a parameter is not finite in this type, or the model has
-            embeddings.
+            If the name is not free in C, an activation is custom, or a parameter is not finite in this type.
         OSError
             If the file can't be written. An existing file is then unchanged.
 
@@ -218,8 +217,7 @@ class Exported(Stored):
         from fastnn._exports.c import source as _c_source
 
         self._refuse_shared("to_c")
-        self._refuse_embeddings("to_c")
-        _c_source.write(path, self._layers(), name, float_dtype(dtype), self.feature_names)
+        _c_source.write(path, self._layers(), name, float_dtype(dtype), self.feature_names, self._stage())
 
     def to_torch(self) -> Any:
         """Return a module of PyTorch with the same layers, parameters and dropout rates.

@@ -5,7 +5,7 @@ In the texts, @ stands for the prefix of all names in the file, and @real for fl
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -210,16 +210,16 @@ static void @parametric_%(name)s(const @real *alphas, @real *y, int n)
 }
 """
 # The kernels compute large floats as doubles, and large doubles with the C library.
-_SINE = """
-static inline @real @near_sine(@real x)
+_WAVE = """
+static inline @real @near_%(name)s(@real x)
 {
 %(body)s
 }
 
-static @real @sine(@real x)
+static @real @%(name)s(@real x)
 {
     const @real size = x < 0.0@suffix ? -x : x;
-    return size <= %(limit)s ? @near_sine(x) : %(far)s;
+    return size <= %(limit)s ? @near_%(name)s(x) : %(far)s;
 }
 """
 _SINES = """
@@ -233,6 +233,8 @@ static void @sin(@real *y, int n)
         for (i = 0; i < n; i++) y[i] = @sine(y[i]);
 }
 """
+# The formulas of functions of angles, and their names in the C library.
+_OF_ANGLES = {"sine": (_sine.sin, "sin"), "cosine": (_sine.cos, "cos")}
 _TYPES = {"float32": ("float", "uint32_t", "int32_t", "f"), "float64": ("double", "uint64_t", "int64_t", "")}
 _ONLY_LINEAR = frozenset({"identity", "relu", "leaky_relu", "prelu"})
 _TILES = (128, 64, 32, 16, 8, 4, 2, 1)
@@ -278,11 +280,14 @@ def _loop(n: int) -> str:
     return f"#if @TILE >= {n}\n{loop}#endif\n" if n > _SMALLEST_TILE else loop
 
 
-def activation_functions(prefix: str, dtype: np.dtype[Any], names: Iterable[str]) -> Iterator[str]:
-    """Yield the functions of activations, after those of `layer_functions`."""
+def activation_functions(
+    prefix: str, dtype: np.dtype[Any], names: Iterable[str], waves: Sequence[str] = ()
+) -> Iterator[str]:
+    """Yield the functions of activations, after those of `layer_functions`, and those of angles that others call."""
     needed = dict.fromkeys(name for name in names if name != "identity")
-    if reads_bits(needed):
+    if reads_bits(needed) or waves:
         yield rendered(_BITS, prefix, dtype)
+    yield from _functions_of_angles(prefix, dtype, dict.fromkeys([*(["sine"] if "sin" in needed else []), *waves]))
     if "softmax" in needed:
         needed = {"exp": None} | needed
     for name in needed:
@@ -294,7 +299,7 @@ def activation_functions(prefix: str, dtype: np.dtype[Any], names: Iterable[str]
         elif name == "prelu":
             yield rendered(_PRELU, prefix, dtype)
         else:
-            yield from _sine_functions(prefix, dtype)
+            yield rendered(_SINES % _wave_texts("sine", dtype, ""), prefix, dtype)
 
 
 def parametric_functions(prefix: str, dtype: np.dtype[Any], names: Iterable[str]) -> Iterator[str]:
@@ -303,21 +308,23 @@ def parametric_functions(prefix: str, dtype: np.dtype[Any], names: Iterable[str]
         yield rendered(_PARAMETRIC % {"name": name}, prefix, dtype)
 
 
-def _sine_functions(prefix: str, dtype: np.dtype[Any]) -> Iterator[str]:
-    double = np.dtype(np.float64)
-    if dtype == double:
-        far = "sin(x)"
-    else:
-        wide = _SINE % _sine_texts(double, "sin(x)")
-        yield rendered(_FMA + _BITS + wide, f"{prefix}_double", double)
-        far = "(float)@double_sine((double)x)"
-    texts = _sine_texts(dtype, far)
-    yield rendered(_SINE % texts + _SINES % texts, prefix, dtype)
+def _functions_of_angles(prefix: str, dtype: np.dtype[Any], names: Iterable[str]) -> Iterator[str]:
+    """Yield these functions of one number, which compute large floats as doubles, and large doubles by the C library."""
+    double, each = np.dtype(np.float64), list(names)
+    if each and dtype != double:
+        yield rendered(_FMA + _BITS, f"{prefix}_double", double)
+    for name in each:
+        far = f"{_OF_ANGLES[name][1]}(x)"
+        if dtype != double:
+            yield rendered(_WAVE % _wave_texts(name, double, far), f"{prefix}_double", double)
+            far = f"(float)@double_{name}((double)x)"
+        yield rendered(_WAVE % _wave_texts(name, dtype, far), prefix, dtype)
 
 
-def _sine_texts(dtype: np.dtype[Any], far: str) -> dict[str, str]:
+def _wave_texts(name: str, dtype: np.dtype[Any], far: str) -> dict[str, str]:
     limit = SINE32.limit if dtype == np.float32 else SINE64.limit
-    return {"body": _indented(body_of(_sine.sin, dtype, "x")), "limit": literal(limit, dtype), "far": far}
+    body = _indented(body_of(_OF_ANGLES[name][0], dtype, "x"))
+    return {"name": name, "body": body, "limit": literal(limit, dtype), "far": far}
 
 
 def _indented(lines: list[str]) -> str:

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from fastnn._exports.layers import Layer
+from fastnn._exports.c import embeddings
+from fastnn._exports.layers import Layer, Stage
 from fastnn._version import __version__
 
 _TEXT = """\
 /* A neural network, exported by fastnn {version}.
  *
- * Layers          {sizes}
+ * Layers          {sizes}{embeddings}
  * Activations     {activations}{scales}
  * Declaration     {declaration}
  * Inputs          {n_in} in x: one row{features}
@@ -25,7 +26,7 @@ _TEXT = """\
  *
  * The function allocates no memory and keeps no state, so that threads may call it at once. Compile it with -O3 and, for
  * speed, with the instructions of your machine (-march=native, or -mavx2 -mfma). Link with -lm if the linker asks for
- * {fma}, sin or {sqrt}.
+ * {fma}, sin, cos or {sqrt}.
  *
  * If the target has fused multiply-add, the results are bit for bit those of a fastnn model of {dtype} with these
  * parameters, on a machine that has it too. If not, they are those of fastnn's instruction set "baseline", which differ by
@@ -50,28 +51,34 @@ def header(
     dtype: np.dtype[Any],
     memory: Memory,
     feature_names: Sequence[str] | None,
+    stage: Stage | None = None,
 ) -> str:
     """Return the comment."""
     c_type = "float" if dtype == np.float32 else "double"
     sizes = [layers[0].weights.shape[0], *(layer.bias.size for layer in layers)]
     return _TEXT.format(
         version=__version__,
-        sizes=" -> ".join(map(str, sizes)),
+        sizes=" -> ".join(map(str, sizes if stage is None else [stage.n_in, *sizes])),
+        embeddings="" if stage is None else _embedded(stage),
         activations=", ".join(map(_described, layers)),
         scales="" if layers[0].scales is None else "; inputs times trained scales",
         declaration=f'void {name}(const {c_type} *x, {c_type} *y); in C++ after extern "C"',
-        n_in=sizes[0],
+        n_in=sizes[0] if stage is None else stage.n_in,
         n_out=sizes[-1],
         features="".join(f"\n *   x[{i}]  {_safe(each)}" for i, each in enumerate(feature_names or ())),
         constants=memory.constants * dtype.itemsize,
         least_stack=memory.stack * dtype.itemsize + 64,  # and the partial sums
         most_stack=memory.stack * dtype.itemsize + 512,
-        multiply_adds=sum(map(_products, layers)),
+        multiply_adds=sum(map(_products, layers)) + (0 if stage is None else embeddings.products(stage)),
         fma="fmaf" if dtype == np.float32 else "fma",
         sqrt="sqrtf" if dtype == np.float32 else "sqrt",
         dtype=dtype.name,
         prefix=prefix,
     )
+
+
+def _embedded(stage: Stage) -> str:
+    return "".join(f"\n * Embedding       {embeddings.described(e)}" for e, _ in stage.embeddings)
 
 
 def _products(layer: Layer) -> int:

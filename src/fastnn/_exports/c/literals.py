@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +28,13 @@ def _texts(numbers: list[float], dtype: np.dtype[Any]) -> list[str]:
     form, suffix = ("%.9g", "f") if single else ("%.17g", "")
     texts = [form % number for number in numbers]
     return [text + suffix if "." in text or "e" in text else f"{text}.0{suffix}" for text in texts]
+
+
+def integers(name: str, values: Sequence[int]) -> str:
+    """Return the definition of a constant array of int."""
+    texts = [str(value) for value in values]
+    lines = [", ".join(texts[i : i + 2 * _PER_LINE]) for i in range(0, len(texts), 2 * _PER_LINE)]
+    return f"static const int {name}[{len(texts)}] = {{\n    " + ",\n    ".join(lines) + "\n};\n"
 
 
 def array(name: str, values: NDArray[Any]) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastnn._exports.c import embeddings
 from fastnn._exports.c.functions import (
     ACTIVATIONS,
     ADD,
@@ -22,7 +23,7 @@ from fastnn._exports.c.functions import (
 from fastnn._exports.c.header import Memory, header
 from fastnn._exports.c.literals import array
 from fastnn._exports.c.names import check_name
-from fastnn._exports.layers import Layer, Normalization, Residual, begins_at
+from fastnn._exports.layers import Layer, Normalization, Residual, Stage, begins_at
 from fastnn._storage.write_file import FilePath, file_name, write_file
 
 if TYPE_CHECKING:
@@ -95,14 +96,25 @@ _ROUNDING = """
 
 
 def write(
-    path: FilePath, layers: Sequence[Layer], name: str, dtype: np.dtype[Any], feature_names: Sequence[str] | None
+    path: FilePath,
+    layers: Sequence[Layer],
+    name: str,
+    dtype: np.dtype[Any],
+    feature_names: Sequence[str] | None,
+    stage: Stage | None = None,
 ) -> None:
     """Write the C file of a network. All errors but those of the file system are raised before."""
     file_name(path)
-    write_file(path, [source(layers, name, dtype, feature_names).encode()])
+    write_file(path, [source(layers, name, dtype, feature_names, stage).encode()])
 
 
-def source(layers: Sequence[Layer], name: str, dtype: np.dtype[Any], feature_names: Sequence[str] | None = None) -> str:
+def source(
+    layers: Sequence[Layer],
+    name: str,
+    dtype: np.dtype[Any],
+    feature_names: Sequence[str] | None = None,
+    stage: Stage | None = None,
+) -> str:
     """Return the text of the C file.
 
     Raises
@@ -112,6 +124,7 @@ def source(layers: Sequence[Layer], name: str, dtype: np.dtype[Any], feature_nam
     """
     check_name(name)
     converted = [_converted(index, layer, dtype) for index, layer in enumerate(layers)]
+    stage = None if stage is None else _converted_stage(stage, dtype)
     prefix, narrow = name.rstrip("_"), layers[-1].bias.size <= _NARROW
     buffers = _buffers(layers)
     parts = [
@@ -120,14 +133,16 @@ def source(layers: Sequence[Layer], name: str, dtype: np.dtype[Any], feature_nam
             name,
             prefix,
             dtype,
-            Memory(sum(map(_size, converted)), sum(buffers) + sum(_streams(layers).values())),
+            _memory(converted, buffers, stage),
             feature_names,
+            stage,
         ),
-        *_preamble(converted, prefix, dtype, narrow),
+        *_preamble(converted, prefix, dtype, narrow, stage),
         f'\n#ifdef __cplusplus\nextern "C" {{\n#endif\n\nvoid {name}(const @real *x, @real *y);\n\n',
+        *([] if stage is None else embeddings.constants(stage, dtype)),
         *(text for index in range(len(layers)) for text in _constants(index, converted, narrow)),
-        *_functions(converted, prefix, dtype, narrow),
-        _predict(converted, name, buffers, narrow),
+        *_functions(converted, prefix, dtype, narrow, stage),
+        _predict(converted, name, buffers, narrow, stage),
         "\n#ifdef __cplusplus\n}\n#endif\n",
         _CLOSE,
     ]
@@ -151,6 +166,20 @@ def _converted(index: int, layer: Layer, dtype: np.dtype[Any]) -> Layer:
     return Layer(
         weights, bias, layer.activation, slopes, normalization, scales, alphas, _converted_residual(index, layer, dtype)
     )
+
+
+def _converted_stage(stage: Stage, dtype: np.dtype[Any]) -> Stage:
+    """Return the embeddings with parameters of the type, which are finite."""
+    each = enumerate(stage.embeddings)
+    parts = [(e, None if p is None else _parameters(f"embedding_parameters[{i}]", p, dtype)) for i, (e, p) in each]
+    return Stage(tuple(parts), stage.passed)
+
+
+def _memory(layers: Sequence[Layer], buffers: tuple[int, int], stage: Stage | None) -> Memory:
+    constants, stack = sum(map(_size, layers)), sum(buffers) + sum(_streams(layers).values())
+    if stage is not None:
+        constants, stack = constants + embeddings.size(stage), stack + len(layers[0].weights)
+    return Memory(constants, stack)
 
 
 def _converted_residual(index: int, layer: Layer, dtype: np.dtype[Any]) -> Residual | None:
@@ -201,26 +230,29 @@ def _adds_up(layers: Sequence[Layer], narrow: bool) -> bool:
     return narrow or any(layer.activation == "softmax" or layer.normalization is not None for layer in layers)
 
 
-def _preamble(layers: Sequence[Layer], prefix: str, dtype: np.dtype[Any], narrow: bool) -> Iterator[str]:
+def _preamble(
+    layers: Sequence[Layer], prefix: str, dtype: np.dtype[Any], narrow: bool, stage: Stage | None
+) -> Iterator[str]:
+    waves = bool(embeddings.waves_of(stage)) or any(layer.activation == "sin" for layer in layers)
     activations = [layer.activation for layer in layers]
     lanes = 64 // dtype.itemsize
     types = [dtype]
-    if "sin" in activations and dtype == np.float32:
+    if waves and dtype == np.float32:
         types.append(np.dtype(np.float64))
     names = [f"{prefix}_FUSED", f"{prefix}_double_FUSED"]
-    if reads_bits(str(name) for name in activations):
+    if waves or reads_bits(str(name) for name in activations):
         yield _ROUNDING
         yield "\n#include <stdint.h>\n"
     for each, macro in zip(types, names, strict=False):
         suffix = "F" if each == np.float32 else ""
         yield _FUSED % {"name": macro, "suffix": suffix, "bytes": each.itemsize, "bits": 8 * each.itemsize}
     normalizes = any(layer.normalization is not None for layer in layers)
-    yield "\n#include <math.h>\n" if "sin" in activations or normalizes else _INCLUDES % names[0]
+    yield "\n#include <math.h>\n" if waves or normalizes else _INCLUDES % names[0]
     if not narrow or len(layers) > 1:
         yield _TILES % {"wide": 512 // dtype.itemsize, "medium": 128 // dtype.itemsize}
     if _adds_up(layers, narrow):
         yield f"\n#define @LANES {lanes}\n"
-    sizes = {"n_in": layers[0].weights.shape[0], "n_out": layers[-1].bias.size}
+    sizes = {"n_in": layers[0].weights.shape[0] if stage is None else stage.n_in, "n_out": layers[-1].bias.size}
     yield _TYPES % ({"bytes": dtype.itemsize, "bits": 8 * dtype.itemsize} | sizes)
     yield _OPEN
 
@@ -238,7 +270,9 @@ def _constants(index: int, layers: Sequence[Layer], narrow: bool) -> Iterator[st
         yield "\n"
 
 
-def _functions(layers: Sequence[Layer], prefix: str, dtype: np.dtype[Any], narrow: bool) -> Iterator[str]:
+def _functions(
+    layers: Sequence[Layer], prefix: str, dtype: np.dtype[Any], narrow: bool, stage: Stage | None
+) -> Iterator[str]:
     dense = layers[:-1] if narrow else layers
     widest, total = max((layer.bias.size for layer in dense), default=0), _adds_up(layers, narrow)
     connections = [layer.residual for layer in layers if layer.residual is not None]
@@ -250,8 +284,11 @@ def _functions(layers: Sequence[Layer], prefix: str, dtype: np.dtype[Any], narro
         yield rendered(SCALE, prefix, dtype)
     yield from layer_functions(prefix, dtype, widest, narrow, total=total)
     yield from normalization_functions(prefix, dtype, [each.name for each in (x.normalization for x in layers) if each])
-    yield from activation_functions(prefix, dtype, [str(layer.activation) for layer in layers])
+    activations = [str(layer.activation) for layer in layers]
+    yield from activation_functions(prefix, dtype, activations, embeddings.waves_of(stage))
     yield from parametric_functions(prefix, dtype, [str(layer.activation) for layer in layers if layer.alphas is not None])
+    if stage is not None:
+        yield from embeddings.embedding_functions(stage, prefix, dtype)
 
 
 def _buffers(layers: Sequence[Layer]) -> tuple[int, int]:
@@ -292,7 +329,7 @@ def _activation_call(layer: Layer, index: int) -> str:
     return f"@{layer.activation}(@slopes_{index + 1}, " if layer.slopes is not None else f"@{layer.activation}("
 
 
-def _predict(layers: Sequence[Layer], name: str, buffers: tuple[int, int], narrow: bool) -> str:
+def _predict(layers: Sequence[Layer], name: str, buffers: tuple[int, int], narrow: bool, stage: Stage | None) -> str:
     lines = [f"    @real {buffer}[{size}];" for buffer, size in zip(("odd", "even"), buffers, strict=True) if size]
     streams, last_residual = _streams(layers), layers[-1].residual
     lines += [f"    @real stream_{begin}[{size}];" for begin, size in streams.items()]
@@ -300,8 +337,11 @@ def _predict(layers: Sequence[Layer], name: str, buffers: tuple[int, int], narro
         n_out = layers[-1].bias.size
         lines.append(f"    @real added[{n_out}], none[{n_out}] = {{0}};")
     source = "x"
+    if stage is not None:
+        lines = [f"    @real inputs[{len(layers[0].weights)}];", *lines, *embeddings.calls(stage)]
+        source = "inputs"
     if layers[0].scales is not None:
-        lines.append(f"    @scale(@scales_1, x, even, {layers[0].scales.size});")
+        lines.append(f"    @scale(@scales_1, {source}, even, {layers[0].scales.size});")
         source = "even"
     lines += _kept_stream(0, source, streams)
     for index, layer in enumerate(layers):
