@@ -10,7 +10,7 @@ import pytest
 from _embedded import IDS, NETWORKS, data_for, model_with
 
 import fastnn
-from fastnn import MLP, Adam, Ensemble, Trainer, embeddings, reference
+from fastnn import MLP, Adam, Ensemble, Trainer, embeddings, from_torch, reference
 from fastnn.embeddings import EMBEDDINGS, PBLD, PLR, Categorical, Embedding, OneHot, PiecewiseLinear, quantile_bins
 
 # ---- Parameters, copies and files ----
@@ -215,16 +215,35 @@ def test_onnx_files_compute_the_same(network, dtype, opset, tmp_path):
         MLP.from_onnx(tmp_path / "model.onnx")
 
 
-def test_other_formats_are_refused_by_name(tmp_path):
+@pytest.mark.parametrize("network", NETWORKS, ids=IDS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_modules_of_pytorch_compute_the_same(network, dtype):
+    torch = pytest.importorskip("torch")
+    model = model_with(*network, dtype, input_scale=True, input_dropout=0.2)
+    model.scales[0][...] += 0.5
+    X, y, _ = data_for(model)
+    X = X.astype(dtype)
+    module = model.to_torch()
+    tolerance = {"rtol": 1e-4, "atol": 1e-5} if dtype == np.float32 else {"rtol": 1e-10, "atol": 1e-12}
+    np.testing.assert_allclose(module(torch.tensor(X)).detach().numpy(), model.predict(X), **tolerance)
+    torch.nn.functional.mse_loss(module(torch.tensor(X)), torch.tensor(y.astype(dtype))).backward()
+    by_parameters = model.gradient(X, y)[1]
+    found = [
+        np.concatenate([p.grad.numpy().reshape(len(p), -1) for p in each.parameters()], axis=1)
+        for each in module[0].embeddings
+        if list(each.parameters())
+    ]
+    for got, wanted in zip(found, by_parameters, strict=False):
+        np.testing.assert_allclose(got, wanted, rtol=10 * tolerance["rtol"], atol=tolerance["atol"])
+
+
+def test_other_formats_are_refused_by_name():
     model = model_with(*NETWORKS[3])
-    with pytest.raises(ValueError, match="to_c: expected a model without embeddings, got one with PLR, PBLD"):
-        model.to_c(tmp_path / "model.c")
-    assert not (tmp_path / "model.c").exists()
-    pytest.importorskip("torch")
-    with pytest.raises(ValueError, match="to_torch: expected a model without embeddings"):
-        model.to_torch()
-    with pytest.raises(ValueError, match="to_torch: expected a model without embeddings"):
+    with pytest.raises(ValueError, match="to_torch: expected a model without embeddings, got one with PLR, PBLD"):
         Trainer(model).to_torch()
+    pytest.importorskip("torch")
+    with pytest.raises((TypeError, ValueError), match="Embed"):
+        from_torch(model.to_torch())
 
 
 # ---- Errors ----

@@ -58,7 +58,8 @@ class Exported(Stored):
         if self.embeddings:
             names = ", ".join(type(each).__name__ for each in self.embeddings)
             raise ValueError(
-                f"{method}: expected a model without embeddings, got one with {names}; to_onnx and to_c write these too"
+                f"{method}: expected a model without embeddings, got one with {names}; MLP.to_onnx, to_c and to_torch "
+                "write these too"
             )
 
     def _refuse_shared(self, method: str) -> None:
@@ -222,7 +223,7 @@ class Exported(Stored):
     def to_torch(self) -> Any:
         """Return a module of PyTorch with the same layers, parameters and dropout rates.
 
-        Scales of inputs and parametric activations become modules of fastnn, since PyTorch has none for them.
+        Embeddings, scales of inputs and parametric activations become modules of fastnn, since PyTorch has none for them.
 
         Returns
         -------
@@ -234,7 +235,7 @@ class Exported(Stored):
         ------
         ValueError
             If PyTorch has no module for an activation, "sin", "exp" and custom activations, if it is too old for "rms_norm",
-            which needs PyTorch 2.4, or if the model has embeddings or residual connections.
+            which needs PyTorch 2.4, or if the model has residual connections.
         ImportError
             If PyTorch is not installed.
 
@@ -256,9 +257,8 @@ class Exported(Stored):
         from fastnn._exports import pytorch_modules
 
         self._refuse_shared("to_torch")
-        self._refuse_embeddings("to_torch")
         self._refuse_residual("to_torch")
-        return pytorch_modules.module_of(self._layers(), self.dropout, self.input_dropout)
+        return pytorch_modules.module_of(self._layers(), self.dropout, self.input_dropout, self._stage())
 
     @classmethod
     def _of_layers(

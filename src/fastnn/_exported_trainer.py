@@ -81,7 +81,7 @@ class ExportedTrainer(StoredTrainer):
         ValueError
             If a setting has no counterpart in PyTorch: a schedule, "lbfgs", Lion, Muon, `l1`, `clip_norm`, `clip_value`,
             `averaging`, `l2` together with AdamW, or gradients that wait for `apply`. The same holds for activations that
-            PyTorch lacks.
+            PyTorch lacks, and for embeddings.
         ImportError
             If PyTorch is not installed.
 
@@ -93,6 +93,7 @@ class ExportedTrainer(StoredTrainer):
         from fastnn._exports.pytorch import dense_layers
         from fastnn._exports.pytorch_optimizers import optimizer_of
 
+        self.model._refuse_embeddings("to_torch")
         self._check_for_torch()
         module = self.model.to_torch().train()
         moments = [self.model._views(moment) for moment in self._moments]

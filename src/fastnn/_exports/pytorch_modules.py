@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn._exports.layers import Layer
+from fastnn._exports.layers import Layer, Stage
 from fastnn._exports.pytorch import ACTIVATIONS, NORMALIZATIONS
 from fastnn.reference.normalization import EPSILON
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def module_of(layers: Sequence[Layer], dropout: Sequence[float], input_dropout: float) -> Any:
+def module_of(layers: Sequence[Layer], dropout: Sequence[float], input_dropout: float, stage: Stage | None = None) -> Any:
     """Return a torch.nn.Sequential in evaluation mode that computes what the layers compute.
 
     Raises
@@ -41,7 +41,13 @@ def module_of(layers: Sequence[Layer], dropout: Sequence[float], input_dropout: 
                 f"to_torch: expected PyTorch 2.4 or newer for {layer.normalization.name!r} in layer {i + 1}, got "
                 f"{torch.__version__}"
             )
-    parts: list[Any] = [torch.nn.Dropout(input_dropout)] if input_dropout else []
+    parts: list[Any] = []
+    if stage is not None:
+        from fastnn._exports.pytorch_embeddings import embed_module
+
+        parts.append(embed_module(stage, getattr(torch, layers[0].weights.dtype.name)))
+    if input_dropout:
+        parts.append(torch.nn.Dropout(input_dropout))
     if layers[0].scales is not None:
         parts.append(_scale_module(torch, layers[0].scales))
     for layer, rate in zip(layers, (*dropout, 0.0), strict=True):
