@@ -126,3 +126,76 @@ def test_gradient(contest, n_threads, name, dtype, contestant):
     table = f"a network with embeddings, loss and gradient, µs, {np.dtype(dtype)}, 1 thread"
     row = f"{name}, {N_IN} columns, {ROWS} rows"
     contest(f"{table}: {row}", contestant, work, anchor, table=table, row=row, dtype=dtype)
+
+
+# ---- Training with many categories ----
+
+STEPS, RATE = 20, 0.001
+
+
+@dataclass(frozen=True)
+class Table:
+    """A network with a table of categories, and the rows of an epoch."""
+
+    n_categories: int
+
+    def model(self) -> fastnn.MLP:
+        """Return the network."""
+        tables = Categorical(1, n_categories=self.n_categories)
+        return fastnn.MLP((2, HIDDEN, 1), "tanh", embeddings=tables, random_state=0)
+
+    def data(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return inputs and targets."""
+        rng = np.random.default_rng(0)
+        X = np.column_stack([rng.standard_normal(STEPS * ROWS), rng.integers(0, self.n_categories, STEPS * ROWS)])
+        return X.astype(np.float32), np.sin(X[:, :1]).astype(np.float32)
+
+
+def fastnn_epoch(table: Table, *, lazy: bool) -> Work:
+    settings = {"batch_size": ROWS, "shuffle": False, "lazy_updates": lazy, "n_threads": 1}
+    trainer, (X, y) = fastnn.Trainer(table.model(), "mse", fastnn.Adam(RATE), **settings), table.data()
+    return lambda: trainer.run(X, y, 1)["loss"][0]
+
+
+def torch_epoch(table: Table) -> Work:
+    torch = torch_on(1)
+    model = table.model()
+    own, w, b, v, c = (torch.from_numpy(p.copy()).requires_grad_() for p in model.parameters)
+    X, y = map(torch.from_numpy, table.data())
+    optimizers = torch.optim.SparseAdam([own], lr=RATE), torch.optim.Adam([w, b, v, c], lr=RATE, fused=True)
+
+    def work() -> float:
+        total = 0.0
+        for i in range(0, len(X), ROWS):
+            x, codes = X[i : i + ROWS, :1], X[i : i + ROWS, 1].long()
+            inputs = torch.cat([torch.nn.functional.embedding(codes, own, sparse=True), x], 1)
+            loss = torch.nn.functional.mse_loss(torch.addmm(c, torch.tanh(torch.addmm(b, inputs, w)), v), y[i : i + ROWS])
+            for optimizer in optimizers:
+                optimizer.zero_grad()
+            loss.backward()
+            for optimizer in optimizers:
+                optimizer.step()
+            total += loss.item()
+        return total / STEPS
+
+    return work
+
+
+EPOCHS: dict[str, Callable[[Table], Work]] = {
+    "lazy": lambda table: fastnn_epoch(table, lazy=True),
+    "exact": lambda table: fastnn_epoch(table, lazy=False),
+    "PyTorch, SparseAdam": torch_epoch,
+}
+
+
+@pytest.mark.parametrize("n_threads", [1], indirect=True)
+@pytest.mark.parametrize("contestant", EPOCHS)
+@pytest.mark.parametrize("n_categories", [1000, 100_000, 1_000_000])
+def test_epoch(contest, n_threads, n_categories, contestant):
+    compared = Table(n_categories)
+    work = EPOCHS[contestant](compared)
+    np.testing.assert_allclose(work(), EPOCHS["lazy"](compared)(), rtol=1e-2 if contestant == "exact" else 1e-4)
+    anchor = None if contestant == "lazy" else EPOCHS["lazy"](compared)
+    table = f"{STEPS} steps of Adam with a table of categories, µs, float32, 1 thread"
+    row = f"{n_categories} categories, {ROWS} rows"
+    contest(f"{table}: {row}", contestant, work, anchor, table=table, row=row, dtype=np.float32)

@@ -103,7 +103,9 @@ def networks():
 def embedded_networks():
     """Return models with embeddings, and inputs that are large, special or no categories."""
     result = {}
-    for dtype, (i, (sizes, embeddings)) in itertools.product(DTYPES, enumerate(NETWORKS)):
+    each = [("float32", i) for i in (0, 1, 2, 3, 7, 8, 10, 12)] + [("float64", i) for i in (3, 12)]
+    for dtype, i in each:
+        sizes, embeddings = NETWORKS[i]
         scaled = {"input_scale": True} if i % 2 else {}
         model = model_with(sizes, embeddings, np.dtype(dtype), residual=[(0, 1)] if i == 3 else False, **scaled)
         X = data_for(model, 90)[0]
