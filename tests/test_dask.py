@@ -24,6 +24,7 @@ import fastnn.sklearn
 from fastnn.dask import MLPClassifier, MLPRegressor
 from fastnn.dask._arguments import interval
 from fastnn.dask._rounds import Schedule
+from fastnn.embeddings import PBLD, Categorical
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*Maximum iterations:sklearn.exceptions.ConvergenceWarning"),
@@ -273,6 +274,16 @@ def test_parameters_are_those_of_the_local_estimators():
         assert ours(alpha=0.5).to_local().alpha == 0.5
 
 
+def test_embeddings_of_codes_train(client):
+    codes = blocks(np.column_stack([ROWS[:, :3], RNG.integers(0, 5, len(ROWS))]).astype(np.float32))
+    options = FAST | {"embeddings": [PBLD(0, n_frequencies=3), Categorical(3, n_categories=5)], "dropout": 0.1}
+    fitted = [MLPRegressor(hidden_layer_sizes=(8,), **options, dropout_factor=0.5).fit(codes, T) for _ in range(2)]
+    assert bits(fitted[0]) == bits(fitted[1])
+    assert len(fitted[0].network_.embeddings) == 2
+    local = fitted[0].to_local()
+    np.testing.assert_array_equal(fitted[0].predict(codes).compute(), local.predict(codes.compute()))
+
+
 def test_a_closed_client_is_refused():
     with distributed.Client(processes=False, dashboard_address=":0", n_workers=1) as client:
         pass
@@ -295,6 +306,8 @@ def test_a_missing_client_is_named():
         ({"solver": "lbfgs"}, "solver: expected a solver that trains by epochs"),
         ({"warm_start": True}, "warm_start: expected False"),
         ({"averaging": "ema"}, "averaging: expected None"),
+        ({"categorical_features": [1]}, "categorical_features: expected None"),
+        ({"categorical_features": np.array([True, False, False, False])}, "categorical_features: expected None"),
         ({"drop_last": True}, "drop_last: expected False"),
         ({"progress": True}, "progress: expected False"),
         ({"scoring": "f1"}, "scoring: expected None"),

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
 
+from fastnn.sklearn._contradictions import is_lbfgs
 from fastnn.sklearn._originals import is_default
-from fastnn.sklearn._parameters import is_lbfgs
 
 # Parameters whose other values distributed training can't honour: the only value, and the reason.
 _FIXED = {

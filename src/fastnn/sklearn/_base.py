@@ -12,9 +12,9 @@ from sklearn.utils.validation import check_is_fitted
 from fastnn._checks.options import explained
 from fastnn._storage.write_file import FilePath
 from fastnn.sklearn import _fitted, _keeping, _members
+from fastnn.sklearn._contradictions import is_lbfgs
 from fastnn.sklearn._data import checked_inputs, thread_count
 from fastnn.sklearn._overrides import check_overrides
-from fastnn.sklearn._parameters import is_lbfgs
 from fastnn.sklearn._stored import StoredEstimator
 from fastnn.sklearn._to_sklearn import to_sklearn
 

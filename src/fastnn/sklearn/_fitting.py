@@ -18,6 +18,7 @@ from fastnn.losses import Loss
 from fastnn.sklearn import _by_hand, _categories, _parameters
 from fastnn.sklearn._checked import Checked
 from fastnn.sklearn._coefs import WithCoefs
+from fastnn.sklearn._contradictions import is_lbfgs
 from fastnn.sklearn._data import Rows, check_mean, native_rows, thread_count
 from fastnn.sklearn._definitions import (
     EstimatorTrainer,
@@ -182,7 +183,7 @@ class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]
         hidden = _parameters.check(self, self._rules)
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
-        if validation is not None and _parameters.is_lbfgs(self):
+        if validation is not None and is_lbfgs(self):
             raise ValueError(f"X_val, y_val: expected a solver that trains by epochs, got them for solver={self.solver!r}")
         self._check_rows("X", X)
         goes_on = self.warm_start or incremental
@@ -196,7 +197,7 @@ class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]
             self._check_outputs("y", y, self.n_outputs_)
             _by_hand.check_trainable(self)
         sample_weight = self._weight(y, sample_weight)
-        if _parameters.is_lbfgs(self):
+        if is_lbfgs(self):
             check_mean("sample_weight", sample_weight)
         if first:
             resolve(_categories.embeddings_of(self), X.shape[1])
@@ -240,7 +241,7 @@ class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]
         self._random_state = random_state
         arrays = data.X, data.y, data.weight
         try:
-            if _parameters.is_lbfgs(self):
+            if is_lbfgs(self):
                 return self._new_search(*arrays, bootstrap)
             return BatchFit(self, *arrays, held_out, incremental=incremental, resumes=resumes, bootstrap=bootstrap)
         except BaseException:
@@ -306,7 +307,7 @@ class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]
 
     def _new_account(self) -> dict[str, Any]:
         """Return the attributes of an untrained estimator."""
-        epochs = {} if _parameters.is_lbfgs(self) else self._account_of_no_epochs()
+        epochs = {} if is_lbfgs(self) else self._account_of_no_epochs()
         return {"n_iter_": 0, "t_": 0, **epochs}
 
     def _account_of_no_epochs(self) -> dict[str, Any]:

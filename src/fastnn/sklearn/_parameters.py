@@ -16,17 +16,16 @@ from sklearn.utils._param_validation import InvalidParameterError
 from fastnn import _custom, losses
 from fastnn._averaging import AVERAGES
 from fastnn._checks.layers import OUTPUT_ONLY, PLACES
-from fastnn._checks.limits import MAX_LAYERS, MAX_UNITS
-from fastnn._checks.residual import pairs_of_layers
+from fastnn._checks.limits import MAX_UNITS
 from fastnn._custom import CustomActivation
 from fastnn._engine import core as _core
 from fastnn._layer_settings import LayerSettings
-from fastnn._settings import FACTORS
 from fastnn.embeddings import EMBEDDINGS
 from fastnn._shared_ensemble import SharedEnsemble, check_alone, check_shared
 from fastnn.losses import CustomLoss, Loss
 from fastnn.optimizers import LBFGS, OPTIMIZERS, Optimizer
 from fastnn.sklearn._categories import is_choice
+from fastnn.sklearn._contradictions import check_together
 
 ACTIVATIONS: Mapping[str, str] = {"logistic": "sigmoid"} | {
     name: name for name in _core.LAYER_ACTIVATIONS if name not in OUTPUT_ONLY
@@ -44,16 +43,6 @@ LOSSES: Mapping[str, str] = {
 ORIGINAL_SOLVERS = ("lbfgs", "sgd", "adam")
 SOLVERS = (*ORIGINAL_SOLVERS, *(name for name in OPTIMIZERS if name not in ORIGINAL_SOLVERS))
 LEARNING_RATES = ("constant", "invscaling", "adaptive")
-
-# Parameters that lbfgs can't use, because it does not train in batches. scikit-learn has none of them.
-_OF_BATCHES = (
-    *("dropout", "input_dropout", "clip_norm", "clip_value", "layer_settings", "lazy_updates", "averaging", "drop_last"),
-    *FACTORS,
-)
-# Parameters of columns of categories, and their defaults.
-_OF_CATEGORIES = (("one_hot_max_size", 8), ("embedding_width", 8))
-# Parameters of "lbfgs" that an object has under names of its own, and their defaults.
-_OF_LBFGS = (("tol", 1e-4, "tolerance_grad"), ("max_fun", 15000, "max_evaluations"))
 
 
 @dataclass(frozen=True)
@@ -80,15 +69,10 @@ def check(estimator: Any, rules: Mapping[str, Rule]) -> list[int]:
             if not rule.holds(value):
                 raise _invalid(estimator, name, rule.expected)
     sizes = layer_sizes(estimator)
-    _check_together(estimator, sizes)
+    check_together(estimator, sizes)
     if not skips and not any(map(_may_change, values)):
         cache["checked"] = values, sizes
     return list(sizes)
-
-
-def is_lbfgs(estimator: Any) -> bool:
-    """Return whether the solver is L-BFGS, by name or as an object."""
-    return isinstance(estimator.solver, LBFGS) or (isinstance(estimator.solver, str) and estimator.solver == "lbfgs")
 
 
 def cache_of(estimator: Any) -> dict[str, Any]:
@@ -105,65 +89,6 @@ def _may_change(value: Any) -> bool:
 def _invalid(estimator: Any, name: str, expected: str) -> InvalidParameterError:
     kind, value = type(estimator).__name__, getattr(estimator, name)
     return InvalidParameterError(f"The {name!r} parameter of {kind} must be {expected}. Got {value!r} instead.")
-
-
-def _check_together(estimator: Any, sizes: list[int]) -> None:
-    """Raise ValueError if parameters contradict each other."""
-    if len(sizes) >= MAX_LAYERS or max(sizes, default=0) > MAX_UNITS:
-        raise ValueError(
-            f"hidden_layer_sizes: expected at most {MAX_LAYERS - 1} layers of at most {MAX_UNITS} units, got {len(sizes)} "
-            f"layers of at most {max(sizes)}"
-        )
-    for name in ("activation", "dropout", "normalization", "normalization_place", "parametric_activation"):
-        value = getattr(estimator, name)
-        if isinstance(value, list | tuple | np.ndarray) and len(value) != len(sizes):
-            raise ValueError(f"{name}: expected {len(sizes)}: one per hidden layer, got a list of {len(value)}")
-    residual = estimator.residual
-    pairs = pairs_of_layers(residual.tolist() if isinstance(residual, np.ndarray) else residual, len(sizes) + 1)
-    check_alone(check_shared(estimator.shared, bool(estimator.input_scale)), pairs)
-    settings = estimator.layer_settings
-    if isinstance(settings, list | tuple) and len(settings) != len(sizes) + 1:
-        raise ValueError(f"layer_settings: expected {len(sizes) + 1}: one per layer, got a list of {len(settings)}")
-    if is_lbfgs(estimator):
-        _check_lbfgs(estimator)
-    _check_tables(estimator)
-    if estimator.early_stopping and estimator.validation_fraction == 0:
-        raise ValueError(
-            f"validation_fraction: expected a float in (0, 1) for early_stopping=True, got {estimator.validation_fraction!r}"
-        )
-
-
-def _check_tables(estimator: Any) -> None:
-    """Raise ValueError if a parameter of categories, or a factor, has nothing to act on."""
-    if estimator.categorical_features is None:
-        for name, default in _OF_CATEGORIES:
-            value = getattr(estimator, name)
-            if value != default:
-                raise ValueError(f"{name}: expected {default} without categorical_features, got {value!r}")
-    if estimator.dropout_factor != 1.0 and not (np.any(estimator.dropout) or estimator.input_dropout):
-        raise ValueError(f"dropout_factor: expected 1.0 without dropout, got {estimator.dropout_factor!r}")
-    factor = getattr(estimator, "label_smoothing_factor", 1.0)
-    if factor != 1.0 and not estimator.label_smoothing:
-        raise ValueError(f"label_smoothing_factor: expected 1.0 without label_smoothing, got {factor!r}")
-
-
-def _check_lbfgs(estimator: Any) -> None:
-    """Raise ValueError if a parameter does not apply to L-BFGS, or if an object contains it under another name."""
-    for name in _OF_BATCHES:
-        value = getattr(estimator, name, None)
-        if value is not None and (value != 1.0 if name in FACTORS else np.any(value)):
-            raise ValueError(
-                f"{name}: expected another solver, got {value!r} for solver={estimator.solver!r}, which can't use it"
-            )
-    if isinstance(estimator.solver, str):
-        return
-    for name, default, own in _OF_LBFGS:
-        value = getattr(estimator, name)
-        if value != default:
-            raise ValueError(
-                f"{name}: expected the default {default!r} for solver={estimator.solver!r}, whose {own} takes its place, "
-                f"got {value!r}; use LBFGS({own}={value!r})"
-            )
 
 
 def _is_integer(value: Any) -> bool:

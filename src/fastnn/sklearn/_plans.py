@@ -15,8 +15,8 @@ from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils.validation import _num_samples
 
 from fastnn._watchers import progress_bar
-from fastnn.sklearn import _parameters
 from fastnn.sklearn._base import BaseMLP
+from fastnn.sklearn._contradictions import is_lbfgs
 from fastnn.sklearn._folds import Fold
 from fastnn.sklearn._together import train_together
 
@@ -64,7 +64,7 @@ def can_plan(estimator: Any, X: Any, y: Any, fit_params: Mapping[str, Any], name
         return False
     # scikit-learn's processes are faster if no setting trains by batches.
     replaced = any(name.endswith("solver") or "__" not in name for name in names)
-    return not _parameters.is_lbfgs(network) or replaced
+    return not is_lbfgs(network) or replaced
 
 
 def _weight_name(estimator: Any) -> str:
@@ -241,7 +241,7 @@ class Plan:
         try:
             estimator = self._new_estimator(setting)
             network = network_in(estimator)
-            if network is None or network.verbose or _parameters.is_lbfgs(network):
+            if network is None or network.verbose or is_lbfgs(network):
                 return None
             data = fold.data_for(estimator, network, setting)
             seed = check_random_state(None).randint(np.iinfo(np.int32).max) if network.random_state is None else None

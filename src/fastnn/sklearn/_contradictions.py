@@ -1,0 +1,87 @@
+"""Parameters of estimators that contradict each other, or that have nothing to act on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastnn._checks.limits import MAX_LAYERS, MAX_UNITS
+from fastnn._checks.residual import pairs_of_layers
+from fastnn._settings import FACTORS
+from fastnn._shared_ensemble import check_alone, check_shared
+from fastnn.optimizers import LBFGS
+
+# Parameters that lbfgs can't use, because it does not train in batches. scikit-learn has none of them.
+_OF_BATCHES = (
+    *("dropout", "input_dropout", "clip_norm", "clip_value", "layer_settings", "lazy_updates", "averaging", "drop_last"),
+    *FACTORS,
+)
+# Parameters of columns of categories, and their defaults.
+_OF_CATEGORIES = (("one_hot_max_size", 8), ("embedding_width", 8))
+# Parameters of "lbfgs" that an object has under names of its own, and their defaults.
+_OF_LBFGS = (("tol", 1e-4, "tolerance_grad"), ("max_fun", 15000, "max_evaluations"))
+
+
+def is_lbfgs(estimator: Any) -> bool:
+    """Return whether the solver is L-BFGS, by name or as an object."""
+    return isinstance(estimator.solver, LBFGS) or (isinstance(estimator.solver, str) and estimator.solver == "lbfgs")
+
+
+def check_together(estimator: Any, sizes: list[int]) -> None:
+    """Raise ValueError if parameters contradict each other."""
+    if len(sizes) >= MAX_LAYERS or max(sizes, default=0) > MAX_UNITS:
+        raise ValueError(
+            f"hidden_layer_sizes: expected at most {MAX_LAYERS - 1} layers of at most {MAX_UNITS} units, got {len(sizes)} "
+            f"layers of at most {max(sizes)}"
+        )
+    for name in ("activation", "dropout", "normalization", "normalization_place", "parametric_activation"):
+        value = getattr(estimator, name)
+        if isinstance(value, list | tuple | np.ndarray) and len(value) != len(sizes):
+            raise ValueError(f"{name}: expected {len(sizes)}: one per hidden layer, got a list of {len(value)}")
+    residual = estimator.residual
+    pairs = pairs_of_layers(residual.tolist() if isinstance(residual, np.ndarray) else residual, len(sizes) + 1)
+    check_alone(check_shared(estimator.shared, bool(estimator.input_scale)), pairs)
+    settings = estimator.layer_settings
+    if isinstance(settings, list | tuple) and len(settings) != len(sizes) + 1:
+        raise ValueError(f"layer_settings: expected {len(sizes) + 1}: one per layer, got a list of {len(settings)}")
+    if is_lbfgs(estimator):
+        _check_lbfgs(estimator)
+    _check_tables(estimator)
+    if estimator.early_stopping and estimator.validation_fraction == 0:
+        raise ValueError(
+            f"validation_fraction: expected a float in (0, 1) for early_stopping=True, got {estimator.validation_fraction!r}"
+        )
+
+
+def _check_tables(estimator: Any) -> None:
+    """Raise ValueError if a parameter of categories, or a factor, has nothing to act on."""
+    if estimator.categorical_features is None:
+        for name, default in _OF_CATEGORIES:
+            value = getattr(estimator, name)
+            if value != default:
+                raise ValueError(f"{name}: expected {default} without categorical_features, got {value!r}")
+    if estimator.dropout_factor != 1.0 and not (np.any(estimator.dropout) or estimator.input_dropout):
+        raise ValueError(f"dropout_factor: expected 1.0 without dropout, got {estimator.dropout_factor!r}")
+    factor = getattr(estimator, "label_smoothing_factor", 1.0)
+    if factor != 1.0 and not estimator.label_smoothing:
+        raise ValueError(f"label_smoothing_factor: expected 1.0 without label_smoothing, got {factor!r}")
+
+
+def _check_lbfgs(estimator: Any) -> None:
+    """Raise ValueError if a parameter does not apply to L-BFGS, or if an object contains it under another name."""
+    for name in _OF_BATCHES:
+        value = getattr(estimator, name, None)
+        if value is not None and (value != 1.0 if name in FACTORS else np.any(value)):
+            raise ValueError(
+                f"{name}: expected another solver, got {value!r} for solver={estimator.solver!r}, which can't use it"
+            )
+    if isinstance(estimator.solver, str):
+        return
+    for name, default, own in _OF_LBFGS:
+        value = getattr(estimator, name)
+        if value != default:
+            raise ValueError(
+                f"{name}: expected the default {default!r} for solver={estimator.solver!r}, whose {own} takes its place, "
+                f"got {value!r}; use LBFGS({own}={value!r})"
+            )
