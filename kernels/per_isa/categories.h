@@ -74,13 +74,14 @@ struct Categorical {
             for (int64_t i = 0; i < rows.n_rows; i++) {
                 const int64_t k = row_of(e, c, rows.x[i * rows.x_row + column.of_x]);
                 if (k < own.begin || k >= own.end) continue;
-                if (!touched.flags[k]) {
-                    touched.flags[k] = 1;
+                if (touched.places[k] == 0) {
                     touched.rows[count++] = k;
-                    std::memset(to + k * row, 0, size_t(row) * sizeof(T));
+                    touched.places[k] = int32_t(count);
+                    std::memset(to + (count - 1) * row, 0, size_t(row) * sizeof(T));
                 }
                 const T *delta = rows.delta + i * rows.delta_row + column.place;
-                for (int64_t o = 0; o < column.width; o++) to[k * row + o] += delta[o];
+                T *sums = to + (touched.places[k] - 1) * row;
+                for (int64_t o = 0; o < column.width; o++) sums[o] += delta[o];
             }
         }
         touched.count = count;

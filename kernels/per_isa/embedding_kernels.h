@@ -26,11 +26,11 @@ template <class T> struct EmbeddedColumns {
     int64_t row;
 };
 
-// Rows of parameters that a batch touches, of those that one thread owns.
+// Rows of parameters that a batch touches, of those that one thread owns. Their gradients stand side by side, from the place of the
+// thread's first row on: memory that the batch does not need is not touched.
 struct TouchedRows {
-    uint8_t *flags;  // of each row of the block, whether it is touched
-    uint8_t *saved;  // whether the snapshot of the epoch has it; null if snapshots are taken of all rows
-    int64_t *rows;   // `count` touched rows, each once
+    int32_t *places;  // of each row of the block: 1 and the number of its gradient; 0 if it is not touched
+    int64_t *rows;    // `count` touched rows, each once
     int64_t count;
 };
 
@@ -47,7 +47,8 @@ template <class T> struct EmbeddingKernels {
     void (*gradient)(const Embedding &, const T *parameters, const EmbeddedRows<T> &rows, const EmbeddedColumns<T> &columns,
                      Range own, bool add, T *to);
     // Adds the gradients of some rows of the parameters from all rows of a chunk, but only of rows that the chunk has. Those that
-    // were not touched yet begin with zeros, and are listed. It is null unless each row of the parameters is of a category.
+    // were not touched yet begin with zeros, and are listed. `to` is the place of the first of them. It is null unless each row of
+    // the parameters is of a category.
     void (*add_rows)(const Embedding &, const EmbeddedRows<T> &rows, Range own, TouchedRows &touched, T *to) = nullptr;
 };
 

@@ -62,9 +62,16 @@ template <class T> class OptimizerState {
         blend(average_ + offset, parameters() + offset, count, share);
     }
 
-    void take_snapshot(int64_t offset, int64_t count) const {
+    void take_snapshot(int64_t offset, int64_t count) const { take_snapshot(offset, count, offset); }
+
+    // The copies stand at another place of the snapshot.
+    void take_snapshot(int64_t offset, int64_t count, int64_t place) const {
         for (int i = 0; i < n_arrays_; i++)
-            std::memcpy(snapshot_ + i * size_ + offset, arrays_[size_t(i)] + offset, size_t(count) * sizeof(T));
+            std::memcpy(snapshot_ + i * size_ + place, arrays_[size_t(i)] + offset, size_t(count) * sizeof(T));
+    }
+    void restore_snapshot(int64_t offset, int64_t count, int64_t place) const {
+        for (int i = 0; i < n_arrays_; i++)
+            std::memcpy(arrays_[size_t(i)] + offset, snapshot_ + i * size_ + place, size_t(count) * sizeof(T));
     }
 
     void restore_snapshot() const {

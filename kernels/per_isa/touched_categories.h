@@ -24,14 +24,18 @@ template <class T> class TouchedCategories {
         if (!active_) return;
         const InputStage &stage = *network_.stage;
         lists_ = arena.take<TouchedRows>(stage.n_embeddings * n_threads_);
-        for (int64_t e = 0; e < stage.n_embeddings; e++) {
+        saved_ = arena.take<Saved>(saves_rows_ ? stage.n_embeddings : 0);
+        for (int64_t e = 0; e < stage.n_embeddings; e++) {  // all entries are set: the memory may have had other uses
             const Embedding &own = stage.embeddings[e];
-            if (!is_table(own)) continue;
-            const int64_t room = std::min(own.parameters.rows, training.batch_size * own.n_columns);
-            uint8_t *const flags = arena.take<uint8_t>(own.parameters.rows);
-            uint8_t *const saved = arena.take<uint8_t>(saves_rows_ ? own.parameters.rows : 0);
+            const int64_t n_rows = skips_rows(own, training) ? own.parameters.rows : 0;
+            const int64_t room = std::min(n_rows, training.batch_size * own.n_columns);
+            int32_t *const places = arena.take<int32_t>(n_rows);
             int64_t *const rows = arena.take<int64_t>(room * n_threads_);
-            for (int t = 0; lists_ && t < n_threads_; t++) lists_[t * stage.n_embeddings + e] = {flags, saved, rows + t * room, 0};
+            for (int t = 0; lists_ && t < n_threads_; t++)
+                lists_[t * stage.n_embeddings + e] = {n_rows > 0 ? places : nullptr, rows + t * room, 0};
+            if (!saves_rows_) continue;
+            const Saved saved = {arena.take<uint8_t>(n_rows), arena.take<int64_t>(n_rows), arena.take<int64_t>(1)};
+            if (saved_) saved_[e] = n_rows > 0 ? saved : Saved{};
         }
     }
 
@@ -43,59 +47,73 @@ template <class T> class TouchedCategories {
         for (int64_t e = 0; e < network_.stage->n_embeddings; e++) {
             const Block &block = network_.stage->embeddings[e].parameters;
             TouchedRows &list = own.list(e, team.index);
-            if (!list.flags) continue;
+            if (!list.places) continue;
             const Range rows = own_rows<T>(network_.layers[0], block, team);
-            std::memset(list.flags + rows.begin, 0, size_t(rows.size()));
+            std::memset(list.places + rows.begin, 0, size_t(rows.size()) * sizeof(int32_t));
             list.count = 0;
         }
         return own;
     }
-
-    bool active() const { return active_; }
 
     // Begins a batch, of which perhaps no row counts.
     void begin_batch(bool any_counts) { any_counts_ = any_counts; }
 
     // Adds the gradients of the thread's touched rows of a block, from all rows of a chunk.
     void add(const ChunkGradients<T> &gradients, const BlockPart &part, T *to) const {
-        if (any_counts_) gradients.add_rows(part, rows(part.block), to);
+        if (any_counts_) gradients.add_rows(part, rows(part.block), to + part.rows.begin * part.row);
     }
 
     // Whether the updates of a block leave out rows.
     bool has(const Block &block) const {
-        return active_ && block.kind == BlockKind::embedding_parameters && list(number(block), 0).flags;
+        return active_ && block.kind == BlockKind::embedding_parameters && list(number(block), 0).places;
     }
 
     // The thread's rows of a block.
     TouchedRows &rows(const Block &block) const { return list(number(block), thread_); }
 
-    // Begins an epoch for the thread's rows of a block. Returns false, and does nothing, if the snapshot must be taken of all of them.
-    bool begin_epoch(const BlockPart &part) const {
-        if (!saves_rows_ || !has(part.block)) return false;
-        std::memset(rows(part.block).saved + part.rows.begin, 0, size_t(part.rows.size()));
-        return true;
+    // Returns the gradient of a touched row of the thread's part of a block, given the place of the gradients of the whole block.
+    T *gradient_of(const BlockPart &part, int64_t row, T *gradient) const {
+        return gradient + (part.rows.begin + rows(part.block).places[row] - 1) * part.row;
     }
 
-    // Takes a snapshot of a row of a block, unless the epoch has one.
-    void save(const OptimizerState<T> &state, const Block &block, uint8_t *saved, int64_t row) const {
-        if (!saves_rows_ || saved[row]) return;
-        saved[row] = 1;
-        state.take_snapshot(block.offset + row * block.row, block.row);
+    // Begins an epoch for the thread's rows of a block, of whose snapshot nothing is taken then. The threads meet before they save rows.
+    void begin_epoch(const BlockPart &part) const {
+        const Saved &saved = saved_[number(part.block)];
+        std::memset(saved.flags + part.rows.begin, 0, size_t(part.rows.size()));
+        if (part.rows.begin == 0) *saved.count = 0;
     }
 
-    // Takes a snapshot of all rows that no update of the epoch has changed: the snapshot is then complete. For one thread.
-    __attribute__((noinline)) void complete_snapshot(const OptimizerState<T> &state) const {
+    // Whether snapshots of tables are taken row by row.
+    bool saves_rows() const { return saves_rows_; }
+
+    // Takes a snapshot of a row of a block, unless the epoch has one. Snapshots stand side by side in the block's place, in any order.
+    void save(const OptimizerState<T> &state, const Block &block, int64_t row) const {
+        if (!saves_rows_) return;
+        const Saved &saved = saved_[number(block)];
+        if (saved.flags[row]) return;
+        const int64_t place = __atomic_fetch_add(saved.count, 1, __ATOMIC_RELAXED);
+        saved.flags[row] = 1;
+        saved.rows[place] = row;
+        state.take_snapshot(block.offset + row * block.row, block.row, block.offset + place * block.row);
+    }
+
+    // Returns to the snapshots of rows, and takes one of each whole table. For one thread.
+    __attribute__((noinline)) void restore_rows(const OptimizerState<T> &state) const {
         for (int64_t e = 0; saves_rows_ && e < network_.stage->n_embeddings; e++) {
             const Block &block = network_.stage->embeddings[e].parameters;
-            if (uint8_t *const saved = list(e, 0).saved)
-                for (int64_t row = 0; row < block.rows; row++) save(state, block, saved, row);
+            const Saved &saved = saved_[e];
+            if (!saved.flags) continue;
+            for (int64_t i = 0; i < *saved.count; i++)
+                state.restore_snapshot(block.offset + saved.rows[i] * block.row, block.row, block.offset + i * block.row);
+            state.take_snapshot(block.offset, block.rows * block.row);
+            *saved.count = 0;
         }
     }
 
     // Ends the batch for a block, of which nothing is touched then.
     void clear(const Block &block) const {
         TouchedRows &list = rows(block);
-        for (int64_t i = 0; i < list.count; i++) list.flags[list.rows[i]] = 0;
+        for (int64_t i = 0; i < list.count; i++) list.places[list.rows[i]] = 0;
         list.count = 0;
     }
 
@@ -108,7 +126,18 @@ template <class T> class TouchedCategories {
     }
 
   private:
-    static bool is_table(const Embedding &e) { return all_embeddings<T>[e.kind].add_rows && e.parameters.rows > 0; }
+    // The rows of a table of which the snapshot of the epoch has a copy.
+    struct Saved {
+        uint8_t *flags;  // of each row
+        int64_t *rows;   // `count` rows, in the order of their copies
+        int64_t *count;
+    };
+
+    // Whether the updates of an embedding leave out rows. Where that is no matter of definition, it must be worth its cost.
+    static bool skips_rows(const Embedding &e, const Training &training) {
+        if (!all_embeddings<T>[e.kind].add_rows) return false;
+        return training.optimizer.lazy || e.parameters.rows > 4 * training.batch_size * e.n_columns;
+    }
 
     int64_t number(const Block &block) const {
         int64_t e = 0;
@@ -123,7 +152,8 @@ template <class T> class TouchedCategories {
     const int n_threads_;
     int thread_ = 0;
     bool any_counts_ = true;
-    TouchedRows *lists_ = nullptr;  // of each thread and embedding; without flags for embeddings that have no table
+    TouchedRows *lists_ = nullptr;  // of each thread and embedding; without places for embeddings that have no table
+    Saved *saved_ = nullptr;        // of each embedding; without flags for those that have no table
 };
 
 }  // namespace

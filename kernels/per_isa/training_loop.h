@@ -126,7 +126,7 @@ template <class T> class TrainingLoop {
         updater_.store_panels(team);
         team.wait();
         if (team.index == 0 && self.at.epoch == t_.n_epochs)
-            status_ = finish_run(t_, state_, infinite_penalty_, [&] { categories_.complete_snapshot(state_); });
+            status_ = finish_run(t_, state_, infinite_penalty_, [&] { restore_rows(); });
     }
 
     // Draws the order and the dropout key, by one thread, since there is one stream of random numbers, and sets what depends on the
@@ -212,9 +212,13 @@ template <class T> class TrainingLoop {
         else updater_.update(nullptr, self.team, c, self.touched, self.categories, begins_epoch, share_);
     }
 
+    void restore_rows() const {
+        if (t_.snapshot_updates >= 0) categories_.restore_rows(state_);
+    }
+
     // Returns to the snapshot.
     Status go_back() {
-        categories_.complete_snapshot(state_);
+        restore_rows();
         return roll_back(t_, state_);
     }
 

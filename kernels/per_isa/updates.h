@@ -50,9 +50,11 @@ template <class T> class Updater {
     void update(const ChunkGradients<T> *gradients, const Team &team, const Coefficients<T> &c, const TouchedFeatures<T> &touched,
                 const TouchedCategories<T> &categories, bool keep, T share) const {
         if (rules_.descends_in_product && gradients) return descend(*gradients, team, c, keep, share);
+        const bool saves_rows = keep && rules_.skips_absent_categories && categories.saves_rows();
+        if (saves_rows) begin_epoch_of_tables(team, categories);
         for_each_own_part(team, [&](const BlockPart &part, int64_t number) {
             const Block &block = part.block;
-            if (keep && !(rules_.skips_absent_categories && categories.begin_epoch(part))) take_snapshot(part);
+            if (keep && !(saves_rows && categories.has(block))) take_snapshot(part);
             if (!is_updated(part)) return average_frozen(part, share);
             Coefficients<T> scaled;
             const Coefficients<T> &own = block.has_own_factors() ? scaled = c.of(block) : c;
@@ -209,29 +211,38 @@ template <class T> class Updater {
     __attribute__((noinline)) void update_table(const ChunkGradients<T> *gradients, const Team &team, const BlockPart &part,
                                                 int64_t number, const Coefficients<T> &c, const TouchedCategories<T> &categories,
                                                 T share) const {
-        T *const gradient = gradient_of(part.block);
-        if (gradients) categories.add(*gradients, part, gradient);
+        T *const of_block = gradient_of(part.block);
+        if (gradients) categories.add(*gradients, part, of_block);
         const TouchedRows &touched = categories.rows(part.block);
         for (int64_t i = 0; i < touched.count && rules_.clips_value; i++)
-            clip_by_value(gradient + touched.rows[i] * part.row, part.row, clip_value_);
-        if (!rules_.clips_norm) return apply_to_table(team, part, c, categories, share);
+            clip_by_value(categories.gradient_of(part, touched.rows[i], of_block), part.row, clip_value_);
+        if (!rules_.clips_norm) return apply_to_table(team, part, c, categories, 1, share);
         std::sort(touched.rows, touched.rows + touched.count);
         T *const squares = partial_ + storage_rows() + number - part.rows.begin;
         for (int64_t i = 0; i < touched.count; i++)
-            squares[touched.rows[i]] = sum_of_squares(gradient + touched.rows[i] * part.row, part.row);
+            squares[touched.rows[i]] = sum_of_squares(categories.gradient_of(part, touched.rows[i], of_block), part.row);
     }
 
+    // Gradients are multiplied by a factor below 1 first.
     void apply_to_table(const Team &team, const BlockPart &part, const Coefficients<T> &c, const TouchedCategories<T> &categories,
-                        T share) const {
+                        T factor, T share) const {
         const TouchedRows &touched = categories.rows(part.block);
-        const T *const gradient = gradient_of(part.block);
         for (int64_t i = 0; i < touched.count; i++) {
-            const int64_t at = touched.rows[i] * part.row;
-            categories.save(state_, part.block, touched.saved, touched.rows[i]);
-            state_.update(part.block.offset + at, gradient + at, part.row, c);
+            const int64_t row = touched.rows[i];
+            T *const gradient = categories.gradient_of(part, row, gradient_of(part.block));
+            if (factor < 1) scale_by(gradient, part.row, factor);
+            categories.save(state_, part.block, row);
+            state_.update(part.block.offset + row * part.row, gradient, part.row, c);
         }
         categories.clear(part.block);
         finish_update(team, part, share);
+    }
+
+    __attribute__((noinline)) void begin_epoch_of_tables(const Team &team, const TouchedCategories<T> &categories) const {
+        for_each_own_part(team, [&](const BlockPart &part, int64_t) {
+            if (categories.has(part.block)) categories.begin_epoch(part);
+        });
+        team.wait();
     }
 
     void update_by_clipped_norm(const Team &team, const Coefficients<T> &c, const TouchedFeatures<T> &touched,
@@ -241,12 +252,8 @@ template <class T> class Updater {
         if (rules_.skips_absent_categories) team.wait();  // the lists of touched rows are cleared next
         for_each_own_part(team, [&](const BlockPart &part, int64_t) {
             if (!is_updated(part)) return;
-            if (rules_.skips_absent_categories && categories.has(part.block)) {
-                const TouchedRows &own = categories.rows(part.block);
-                for (int64_t i = 0; i < own.count && factor < 1; i++)
-                    scale_by(gradient_of(part.block) + own.rows[i] * part.row, part.row, factor);
-                return apply_to_table(team, part, c.of(part.block), categories, share);
-            }
+            if (rules_.skips_absent_categories && categories.has(part.block))
+                return apply_to_table(team, part, c.of(part.block), categories, factor, share);
             if (factor < 1) scale_by(gradient_at(part.offset()), part.count(), factor);
             if (has_orthogonal_update(part)) return;
             apply(part, c.of(part.block), touched);
