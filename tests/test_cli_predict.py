@@ -303,6 +303,23 @@ def test_labels_of_rows_with_missing_values_are_missing(folder, capsys):
     assert "argument --allow-missing: expected --out in CSV, because labels in an array can't be missing" in err
 
 
+def test_categories_are_numbers(folder, capsys):
+    estimators = pytest.importorskip("fastnn.sklearn")
+    X = np.load("x.npy")
+    X[:, 1] = np.arange(len(X)) % 4 + 10
+    regressor = estimators.MLPRegressor(hidden_layer_sizes=(4,), categorical_features=[1], **QUICKLY).fit(X, X[:, 0])
+    regressor.save("regressor.safetensors")
+    np.save("codes.npy", X)
+    assert predict("regressor.safetensors", "codes.npy", "--out", "y.npy", capsys=capsys) == (0, "", "")
+    np.testing.assert_array_equal(np.load("y.npy")[:, 0], regressor.predict(X))
+    table = X.astype(object)
+    table[:, 1] = np.where(X[:, 1] > 11, "new", "old")
+    regressor.fit(table, X[:, 0]).save("regressor.safetensors")
+    code, _, err = predict("regressor.safetensors", "codes.npy", capsys=capsys)
+    assert code == 2
+    assert "argument MODEL: expected inputs that are numbers" in err
+
+
 def test_regressors_find_their_columns_by_name(folder, capsys):
     estimators, pandas = pytest.importorskip("fastnn.sklearn"), pytest.importorskip("pandas")
     frame = pandas.read_csv("x.csv")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn._checks.columns import Names
+from fastnn._cli._usage import WrongUsageError
 from fastnn._ensemble import Ensemble
 from fastnn._model import MLP
 from fastnn._storage.models import read_any
@@ -86,6 +87,11 @@ def load_predictor(path: Path) -> Predictor:
         names = next((each.feature_names for each in members if each.feature_names), None)
         predict: Callable[[NDArray[Any]], NDArray[Any]] = model.predict
     else:
+        if any(each.dtype == object for each in getattr(estimator, "categories_", ())):
+            raise WrongUsageError(
+                f"argument MODEL: expected inputs that are numbers, got '{path}', some of whose columns have text "
+                "as categories; its method predict takes them"
+            )
         n_inputs, names = estimator.n_features_in_, getattr(estimator, "feature_names_in_", None)
         predict = _predict_of(estimator)
     example = predict(np.zeros((1, n_inputs)))
