@@ -25,6 +25,7 @@ from fastnn._engine import core as _core
 from fastnn._exports.c.functions import ACTIVATIONS
 from fastnn._exports.c.literals import literal
 from fastnn._exports.c.source import source
+from fastnn.embeddings import Categorical, OneHot, PiecewiseLinear
 
 COMPILERS = [name for name in ("gcc", "clang") if shutil.which(name)] or [name for name in ("cc",) if shutil.which(name)]
 pytestmark = pytest.mark.skipif(not COMPILERS, reason="there is no C compiler")
@@ -248,8 +249,9 @@ def test_standards(exported, compiler, options):
 @pytest.mark.parametrize("options", [["-O2"], ["-Os", *FMA]], ids=" ".join)
 @pytest.mark.parametrize("compiler", COMPILERS)
 def test_freestanding(tmp_path, compiler, options):
-    """Networks without exp include no header, and compilers may only copy and clear memory."""
-    model = MLP((5, 20, 9, 9, 3), ["relu", "prelu", "leaky_relu"], random_state=0)
+    """Networks without functions of angles or exponents include no header, and compilers may only copy and clear memory."""
+    codes = [OneHot(0, n_categories=3), Categorical(4, n_categories=9), PiecewiseLinear([2], bins=[0.0, 1.0, 3.0])]
+    model = MLP((5, 20, 9, 9, 3), ["relu", "prelu", "leaky_relu"], embeddings=codes, random_state=0)
     source = tmp_path / "predict.c"
     model.to_c(source)
     hosted = re.sub(r"#if predict_FUSED && !defined\(__GNUC__\)\n#include <math.h>\n#endif\n", "", source.read_text())
