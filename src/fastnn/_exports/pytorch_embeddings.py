@@ -8,10 +8,14 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import torch
 
 from fastnn._exports.layers import Stage
 from fastnn.embeddings import Embedding
+
+try:
+    import torch
+except ImportError as error:
+    raise ImportError('fastnn\'s modules need PyTorch: pip install "fastnn-cpu[torch]"') from error
 
 
 class Embed(torch.nn.Module):  # type: ignore[misc]

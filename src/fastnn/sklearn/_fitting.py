@@ -64,6 +64,8 @@ class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]
     _last_parameters: NDArray[Any] | None
     _split_state: Any  # with `resume`, the state of the random numbers that chose the held-out rows
     _trainer: EstimatorTrainer  # of the last fit by batches
+    _category_columns: _categories.CategoryColumns  # with columns of categories
+    _inputs_are_encoded: bool  # while a scorer predicts rows of the fit
     _param_names: ClassVar[tuple[Any, list[str]]]  # of the class, for the constructor beside them
 
     # ---- Differences between the two estimators ----
