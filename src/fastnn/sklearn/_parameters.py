@@ -20,8 +20,8 @@ from fastnn._checks.limits import MAX_UNITS
 from fastnn._custom import CustomActivation
 from fastnn._engine import core as _core
 from fastnn._layer_settings import LayerSettings
+from fastnn._shared_ensemble import SharedEnsemble
 from fastnn.embeddings import EMBEDDINGS
-from fastnn._shared_ensemble import SharedEnsemble, check_alone, check_shared
 from fastnn.losses import CustomLoss, Loss
 from fastnn.optimizers import LBFGS, OPTIMIZERS, Optimizer
 from fastnn.sklearn._categories import is_choice
