@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[1] / "src" / "fastnn"
 DESCRIPTIONS = {
     "_custom",
     "_averaging",
+    "_block_settings",
     "_cycles",
     "_errors",
     "_history",

@@ -13,6 +13,7 @@ import numpy as np
 
 from fastnn import _averaging
 from fastnn._averaging import EMA, SWA, Averaging
+from fastnn._block_settings import blocks_of
 from fastnn._checks import seeds as _seeds
 from fastnn._checks.options import names_of_options, way_to
 from fastnn._checks.scalars import flag, integer, real, thread_count
@@ -23,7 +24,7 @@ from fastnn._engine.networks import network_like
 from fastnn._engine.optimizers import native_optimizer
 from fastnn._engine.run_settings import NativeAveraging, RunSettings
 from fastnn._history import History
-from fastnn._layer_settings import LayerSettings, blocks_of, check_layer_settings
+from fastnn._layer_settings import LayerSettings, check_layer_settings
 from fastnn._model import MLP
 from fastnn._rates import Scheduled, Setting, StepSettings, check_scheduled
 from fastnn.losses import Loss

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from fastnn._block_settings import Blocks
 from fastnn._engine import core as _core
-from fastnn._layer_settings import Blocks
 from fastnn.optimizers import Optimizer
 
 ARGUMENTS = ("beta_1", "beta_2", "epsilon", "decay")

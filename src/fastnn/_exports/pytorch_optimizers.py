@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn._block_settings import Blocks, BlockSettings
 from fastnn._exports.pytorch import Dense, array_of
-from fastnn._layer_settings import Blocks, BlockSettings
 from fastnn.optimizers import SGD, AdaGrad, Adam, AdamW, NAdam, Optimizer, RMSProp
 from fastnn.reference.updates import momentum_product
 

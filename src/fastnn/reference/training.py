@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fastnn._averaging import EMA, SWA, Averaging
+from fastnn._block_settings import BlockSettings, blocks_of
 from fastnn._checks.floats import Array
 from fastnn._checks.scalars import integer, real
 from fastnn._checks.updates import State
-from fastnn._layer_settings import EMBEDDED, KINDS, BlockSettings, LayerSettings, blocks_of, check_layer_settings
+from fastnn._layer_settings import EMBEDDED, KINDS, LayerSettings, check_layer_settings
 from fastnn._rates import Scheduled, check_scheduled, evaluate
 from fastnn.losses import Loss, resolve
 from fastnn.optimizers import Optimizer

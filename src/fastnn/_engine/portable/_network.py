@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn import reference
+from fastnn._block_settings import Blocks, BlockSettings
 from fastnn._checks.limits import MAX_LAYERS, MAX_MEMBERS
 from fastnn._engine.losses import NativeLoss
 from fastnn._engine.portable._blocks import BLOCK_KINDS, Gradients, Part, by_layer, lay_out, parts_of
@@ -16,7 +17,7 @@ from fastnn._engine.portable._layers import Layer, Parameters
 from fastnn._engine.portable._losses import MeanLoss
 from fastnn._engine.portable._pass import Pass
 from fastnn._engine.portable._rows import Array, SparseRows, check_rows, check_sparse, read_x, read_y, standing_in
-from fastnn._layer_settings import EMBEDDED, Blocks
+from fastnn._layer_settings import EMBEDDED
 from fastnn.embeddings import Embedding
 from fastnn.reference.dropout import layer_keys, layer_numbers
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastnn._block_settings import Blocks, BlockSettings
 from fastnn._engine.portable._compile import formula, pointer, runnable
 from fastnn._engine.portable._rows import Array
-from fastnn._layer_settings import PENALIZED, Blocks, BlockSettings
+from fastnn._layer_settings import PENALIZED
 from fastnn.reference.gradients import add_penalty, norm_factor, penalty_gradient, sum_of_squares
 from fastnn.reference.updates import RULES, Coefficients, Constants, orthogonal_update
 
