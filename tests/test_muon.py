@@ -43,6 +43,29 @@ def test_the_iteration_moves_singular_values_towards_1(shape):
     np.testing.assert_array_equal(orthogonalized(np.zeros(shape)), np.zeros(shape))
 
 
+@pytest.mark.parametrize("shape", [(8, 8), (5, 40), (40, 5)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_matrices_of_any_size_have_the_same_directions(dtype, shape):
+    u = np.random.default_rng(0).normal(size=shape).astype(dtype)
+    expected = orthogonalized(u)
+    largest = float(np.finfo(dtype).max / np.abs(u).max())
+    for factor in (largest, largest**0.7, largest**0.5, 1e-3):
+        np.testing.assert_allclose(orthogonalized(u * dtype(factor)), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("dtype", "scale"), [(np.float32, 1e25), (np.float32, 3e36), (np.float64, 1e200)])
+@pytest.mark.parametrize("sizes", [(3, 9, 9, 2), (3, 20, 7, 2), (3, 7, 20, 2)], ids=str)
+def test_large_gradients_have_the_directions_of_small_ones(dtype, scale, sizes):
+    X, _, _ = data_for(model_of(sizes))
+    gradient = np.random.default_rng(1).normal(size=(len(X), sizes[-1])) / len(X)
+    models = [model_of(sizes, dtype) for _ in range(2)]
+    before = models[0].weights[1].copy()
+    for model, factor in zip(models, (1.0, scale), strict=True):
+        Trainer(model, "mse", Muon(0.1)).step_gradient(X, gradient * factor)
+    assert np.abs(models[0].weights[1] - before).max() > 1e-3
+    np.testing.assert_allclose(models[1].weights[1], models[0].weights[1], rtol=1e-3, atol=1e-5)
+
+
 @pytest.mark.parametrize("settings", [{}, {"l2": 1e-2, "clip_norm": 0.5, "clip_value": 0.2}], ids=["plain", "all"])
 @pytest.mark.parametrize("batch_size", [8, 1000])
 @pytest.mark.parametrize("sizes", SIZES, ids=str)
@@ -202,10 +225,8 @@ def test_estimators_take_muon():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(200, 3))
     y = np.sin(2 * X[:, 0])
-    for solver in ("muon", Muon(0.003)):
-        fitted = MLPRegressor(
-            hidden_layer_sizes=(24, 24), solver=solver, learning_rate_init=0.003, max_iter=200, random_state=0
-        ).fit(X, y)
+    for options in ({"solver": "muon", "learning_rate_init": 0.003}, {"solver": Muon(0.003)}):
+        fitted = MLPRegressor(hidden_layer_sizes=(24, 24), max_iter=200, random_state=0, **options).fit(X, y)
         assert fitted.score(X, y) > 0.9
         assert fitted.loss_curve_[-1] < 0.1
 

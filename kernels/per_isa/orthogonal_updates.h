@@ -51,7 +51,7 @@ template <class T> class OrthogonalUpdates {
         move_momentum(state, gradient, block, own);
         team.wait();
         const bool transposes = block.rows > block.columns;
-        const T *direction = orthogonalize(block, transposes, team);
+        const T *direction = orthogonalize(block, transposes, team, own);
         const T rate = c.gradient_learning_rate * T(0.2 * std::sqrt(double(std::max(block.rows, block.columns))));
         const int64_t from_row = row_of(block.columns);
         for (int64_t i = own.begin; i < own.end; i++) {
@@ -67,6 +67,7 @@ template <class T> class OrthogonalUpdates {
 
   private:
     static constexpr int steps = 5;
+    static constexpr int64_t block_rows = 4 * block_lanes<T>;             // of a symmetric matrix: whole vectors
     static constexpr T a = T(3.4445), b = T(-4.7750), third = T(2.0315);  // of the iteration
     static int64_t row_of(int64_t n) { return padded_row(n, sizeof(T)); }
 
@@ -88,23 +89,23 @@ template <class T> class OrthogonalUpdates {
     }
 
     // Returns a matrix like the block with the directions of the mean, whose singular values are about 1. It has the rows of
-    // row_of(block.columns).
-    const T *orthogonalize(const Block &block, bool transposes, const Team &team) const {
+    // row_of(block.columns). of_mean: the rows of the mean that the thread owns.
+    const T *orthogonalize(const Block &block, bool transposes, const Team &team, Range of_mean) const {
         const int64_t n = transposes ? block.columns : block.rows, m = transposes ? block.rows : block.columns;
         const int64_t row = row_of(m), square_row = row_of(n);
         const Range own = share(n, lanes<T>, team);
         T *x = x_, *y = y_;
-        start(block, transposes, x, row, team, own);
+        start(block, transposes, x, row, team, own, of_mean);
         for (int step = 0; step < steps; step++) {
             transpose(x, row, transposed_, square_row, own, m);
             team.wait();
-            multiply<T, Start::zero, Finish::store>({m, x, row, 1, transposed_, square_row, gram_, square_row}, own, {0, n});
+            multiply_symmetric({m, x, row, 1, transposed_, square_row, gram_, square_row}, n, team, [](int64_t, int64_t) {});
             team.wait();
-            multiply<T, Start::zero, Finish::store>({n, gram_, square_row, 1, gram_, square_row, factor_, square_row}, own, {0, n});
-            for (int64_t i = own.begin; i < own.end; i++) {
-                combine(b, gram_ + i * square_row, third, factor_ + i * square_row, n);
-                scale(a, x + i * row, y + i * row, m);
-            }
+            multiply_symmetric(
+                {n, gram_, square_row, 1, gram_, square_row, factor_, square_row}, n, team,
+                [&](int64_t i, int64_t count) { combine(b, gram_ + i * square_row, third, factor_ + i * square_row, count); });
+            team.wait();
+            for (int64_t i = own.begin; i < own.end; i++) scale(a, x + i * row, y + i * row, m);
             multiply<T, Start::previous, Finish::store>({n, factor_, square_row, 1, x, row, y, row}, own, {0, m});
             std::swap(x, y);
         }
@@ -114,12 +115,34 @@ template <class T> class OrthogonalUpdates {
         return transposed_;
     }
 
+    // Computes a symmetric matrix of n rows: the blocks up to the diagonal, of which the others are copies. Both have the same bits,
+    // because their sums have the same products in the same order. Calls finish(row, count) for the first elements of each row, before
+    // they are copied. Each thread computes rows of its own, with about as many elements as the others.
+    template <class Use> static void multiply_symmetric(const Product<T> &p, int64_t n, const Team &team, Use finish) {
+        const auto first_of = [&](int thread) {  // before it stand n^2 / 2 * thread / team.size elements
+            const int64_t row = int64_t(std::sqrt(double(thread) / team.size) * double(n));
+            return thread == team.size ? n : row / lanes<T> * lanes<T>;
+        };
+        const int64_t end = first_of(team.index + 1);
+        for (int64_t begin = first_of(team.index), next; begin < end; begin = next) {
+            next = std::min(begin + block_rows, end);
+            multiply<T, Start::zero, Finish::store>(p, {begin, next}, {0, next});
+            for (int64_t i = begin; i < next; i++) finish(i, next);
+            transpose(p.c, p.c_row, p.c, p.c_row, {begin, next}, begin);
+        }
+    }
+
     // Sets x to the mean, or its transpose, divided by its norm.
-    void start(const Block &block, bool transposes, T *x, int64_t row, const Team &team, Range own) const {
-        double sum = 0;
-        for (int64_t i = 0; i < block.rows; i++) sum += double(squares_[i]);
-        const T factor = T(1 / std::max(std::sqrt(sum), 1e-7));
+    void start(const Block &block, bool transposes, T *x, int64_t row, const Team &team, Range own, Range of_mean) const {
         const int64_t from_row = row_of(block.columns);
+        double sum = sum_of_rows(block);
+        if (!std::isfinite(sum)) {
+            team.wait();
+            shrink(block, of_mean);
+            team.wait();
+            sum = sum_of_rows(block);
+        }
+        const T factor = T(1 / std::max(std::sqrt(sum), 1e-7));
         if (!transposes) {
             for (int64_t i = own.begin; i < own.end; i++) scale(factor, direction_ + i * from_row, x + i * row, block.columns);
             return;
@@ -129,6 +152,21 @@ template <class T> class OrthogonalUpdates {
             scale(factor, direction_ + i * from_row, direction_ + i * from_row, block.columns);
         transpose(direction_, from_row, x, row, from, block.columns);
         team.wait();
+    }
+
+    double sum_of_rows(const Block &block) const {
+        double sum = 0;
+        for (int64_t i = 0; i < block.rows; i++) sum += double(squares_[i]);
+        return sum;
+    }
+
+    // Multiplies the mean by a power of two that makes all squares finite, and squares its rows anew.
+    __attribute__((noinline)) void shrink(const Block &block, Range own) const {
+        const int64_t row = row_of(block.columns);
+        for (int64_t i = own.begin; i < own.end; i++) {
+            scale(T(sizeof(T) == 4 ? 0x1p-80 : 0x1p-600), direction_ + i * row, direction_ + i * row, row);
+            squares_[i] = sum_of_squares(direction_ + i * row, row);
+        }
     }
 
     static void scale(T by, const T *from, T *to, int64_t n) {

@@ -138,11 +138,6 @@ def _lion(w: NDArray[Any], g: NDArray[Any], m: NDArray[Any], v: NDArray[Any], c:
     m[...] = c.beta_2 * m + c.one_minus_beta_2 * g
 
 
-def is_hidden_matrix(layer: int, kind: str, n_layers: int) -> bool:
-    """Return whether Muon makes orthogonal updates of parameters: of the weights between hidden layers."""
-    return kind == "weights" and 0 < layer < n_layers - 1
-
-
 def orthogonalized(u: NDArray[Any]) -> NDArray[Any]:
     """Return a matrix with the singular vectors of u, whose singular values are near 1.
 
@@ -155,7 +150,9 @@ def orthogonalized(u: NDArray[Any]) -> NDArray[Any]:
     array([[1.1, 0. , 0. ],
            [0. , 0.7, 0. ]])
     """
-    x = u / max(float(np.sqrt(np.sum(u.astype(np.float64) ** 2))), 1e-7)
+    scale = 2.0 ** -max(int(np.frexp(np.abs(u).max())[1]), 0)  # the squares of u * scale are finite
+    u = u * scale
+    x = u / max(float(np.sqrt(np.sum(u.astype(np.float64) ** 2))), 1e-7 * scale)
     x = x.T if u.shape[0] > u.shape[1] else x
     for _ in range(5):
         gram = x @ x.T
