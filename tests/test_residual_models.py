@@ -177,7 +177,7 @@ def test_estimators_have_connections(tmp_path):
         lbfgs.to_sklearn()
     for given, message in (
         ({"residual": "yes"}, "'residual' parameter of MLPRegressor must be a bool, an int"),
-        ({"residual": 3}, "residual: expected a first hidden layer, and then blocks of 3, got 3"),
+        ({"residual": 3}, "residual: expected 4, 7, 10, … hidden layers, .* blocks of 3, got 3"),
         ({"residual": [(1, 9)]}, r"residual\[0\]: expected at most 4"),
         ({"residual_place": "inside"}, "'residual_place' parameter of MLPRegressor must be"),
     ):
@@ -194,7 +194,7 @@ def test_estimators_have_connections(tmp_path):
         ({"residual": "all"}, TypeError, "residual: expected pairs"),
         ({"residual": 1.5}, TypeError, "residual: expected pairs"),
         ({"residual": 0}, ValueError, "residual: expected an integer >= 1"),
-        ({"residual": 3}, ValueError, "residual: expected a first hidden layer, and then blocks of 3, got 3 hidden layers"),
+        ({"residual": 3}, ValueError, "residual: expected 4, 7, 10, … hidden layers, .* blocks of 3, got 3 hidden layers"),
         ({"residual": [(1, 2, 3)]}, TypeError, r"residual\[0\]: expected a pair"),
         ({"residual": [(1, 2), 3]}, TypeError, r"residual\[1\]: expected a pair"),
         ({"residual": [(2, 2)]}, ValueError, r"residual\[0\]: expected a later layer than 2"),
@@ -253,9 +253,3 @@ def test_wrong_connections_of_the_reference_are_named():
     ):
         with pytest.raises(ValueError, match="residual"):
             reference.forward(W, b, ["relu", "relu", "identity"], np.ones((1, 2)), residual=residual)
-
-
-def test_the_place_of_no_connections_is_forgotten():
-    model, other = (MLP((4, 5, 2), residual_place=place, random_state=0) for place in ("before", "after"))
-    assert model.residual_place == "after"
-    model.blend(other, 0.5)

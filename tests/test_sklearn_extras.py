@@ -135,7 +135,8 @@ def test_lbfgs_is_accepted_as_an_object(make):
 
 @pytest.mark.parametrize("solver", ["adamw", "rmsprop", "adagrad", "lion", AdamW(0.01, weight_decay=0.1)], ids=repr)
 def test_every_optimizer_is_accepted_as_a_solver(solver):
-    fitted = classifier(solver=solver, learning_rate_init=0.01, max_iter=50).fit(X, y)
+    rate = {"learning_rate_init": 0.01} if isinstance(solver, str) else {}
+    fitted = classifier(solver=solver, max_iter=50, **rate).fit(X, y)
     assert fitted.loss_curve_[-1] < 0.8 * fitted.loss_curve_[0]
 
 

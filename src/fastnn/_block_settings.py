@@ -63,6 +63,17 @@ class Blocks(NamedTuple):
     embeddings: tuple[BlockSettings, ...] = ()  # of each embedding, also of those without parameters
 
 
+def check_penalties(blocks: Blocks | None, l1: Any, l2: Any) -> None:
+    """Raise ValueError if penalties of a trainer act on none of its weights."""
+    if blocks is None:
+        return
+    penalized = [block for of_layer in blocks.layers for kind, block in of_layer.items() if kind in PENALIZED]
+    for name, value in (("l1", l1), ("l2", l2)):
+        if value != 0.0 and all(block.is_frozen or getattr(block, name) not in (None, value) for block in penalized):
+            expected = f"expected 0.0, since by layer_settings, all weights are frozen or have an {name} of their own"
+            raise ValueError(f"{name}: {expected}, got {value!r}")
+
+
 def blocks_of(
     settings: LayerSettings | Sequence[LayerSettings | None] | None,
     optimizer: Optimizer,
@@ -93,13 +104,12 @@ def blocks_of(
     each = [settings] * len(kinds) if isinstance(settings, LayerSettings) else list(settings)
     if len(each) != len(kinds):
         raise ValueError(f"layer_settings: expected {len(kinds)}, one per layer, the output layer's last, got {len(each)}")
-    before = [EMBEDDED] if any(embedded) else []
-    for layer, own in enumerate(each):
+    for layer, own in enumerate(each[:1] if for_all else each):
         if own is not None:
-            there = {kind for of_layer in kinds for kind in of_layer} if for_all else set(kinds[layer])
             argument = "layer_settings" if for_all else f"layer_settings[{layer}]"
-            _check(argument, own, optimizer, there.union(before if layer == 0 or for_all else ()))
             _check_embedded(argument, own, embedded)
+            of_layers = range(len(kinds)) if for_all else [layer]
+            _check(argument, own, optimizer, _places(own, optimizer, of_layers, kinds, embedded))
     layers = tuple({kind: BlockSettings.of(own, kind) for kind in there} for own, there in zip(each, kinds, strict=True))
     embeddings = tuple(BlockSettings.of(each[0] if has else None, EMBEDDED, i) for i, has in enumerate(embedded))
     named = [(kind, block) for of_layer in layers for kind, block in of_layer.items()]
@@ -110,21 +120,79 @@ def blocks_of(
     return None if is_default else Blocks(layers, embeddings)
 
 
-def _check(argument: str, settings: LayerSettings, optimizer: Optimizer, kinds: Any) -> None:
-    """Raise ValueError if the settings of a layer say something that has no effect there."""
-    for name in ("epsilon_factor", "weight_decay_factor"):
+class _Place(NamedTuple):
+    """What settings say of the parameters of one kind in one layer, or of one of the embeddings."""
+
+    kind: str
+    is_frozen: bool
+    is_orthogonal: bool = False  # their updates are orthogonal
+    embedding: int = 0
+
+
+def _places(
+    settings: LayerSettings,
+    optimizer: Optimizer,
+    layers: Sequence[int],
+    kinds: Sequence[Sequence[str]],
+    embedded: Sequence[bool],
+) -> list[_Place]:
+    """Return the places of all parameters that the settings of these layers are for."""
+    places = [
+        _Place(kind, of_kind(settings.frozen, kind, False), optimizer.is_orthogonal(layer, kind, len(kinds)))
+        for layer in layers
+        for kind in kinds[layer]
+    ]
+    if 0 in layers:
+        each = [(i, of_kind(settings.frozen, EMBEDDED, False, i)) for i, has in enumerate(embedded) if has]
+        places += [_Place(EMBEDDED, is_frozen, embedding=i) for i, is_frozen in each]
+    return places
+
+
+def _check(argument: str, settings: LayerSettings, optimizer: Optimizer, scope: Sequence[_Place]) -> None:
+    """Raise ValueError if the settings of layers say something that has no effect on the parameters in `scope`."""
+    kinds = {place.kind for place in scope}
+    for name in ("learning_rate_factor", "epsilon_factor", "weight_decay_factor", "frozen"):
         value, coefficient = getattr(settings, name), name.removesuffix("_factor")
-        if value != 1.0 and coefficient not in optimizer.coefficient_names():
+        is_of_optimizer = coefficient in ("epsilon", "weight_decay")
+        if is_of_optimizer and value != 1.0 and coefficient not in optimizer.coefficient_names():
             kind = type(optimizer).__name__
             raise ValueError(f"{argument}.{name}: expected 1.0 for {kind}, which has no {coefficient}, got {value!r}")
-    for name in ("learning_rate_factor", "epsilon_factor", "weight_decay_factor", "frozen"):
-        value = getattr(settings, name)
-        for kind in value if isinstance(value, Mapping) else ():
+        if not isinstance(value, Mapping):
+            if name != "frozen" and value != 1.0:
+                affected = [place for place in scope if name != "weight_decay_factor" or place.kind in WITH_DECAY]
+                _check_factor(f"{argument}.{name}", name, value, optimizer, affected)
+            continue
+        for kind, given in value.items():
             if kind not in kinds:
                 there = ", ".join(each for each in NAMES if each in kinds)
                 raise ValueError(
                     f"{argument}.{name}: expected the kinds of parameters that are there, {there}, got {kind!r}"
                 )
+            neutral = 0.0 if name == "weight_decay_factor" and kind not in WITH_DECAY else 1.0
+            for i, each in enumerate(given if isinstance(given, tuple) else [given]):
+                if name == "frozen" or each is None or each == neutral:
+                    continue
+                one = f"[{i}]" if isinstance(given, tuple) else ""
+                affected = [p for p in scope if p.kind == kind and (not one or p.embedding == i)]
+                _check_factor(f"{argument}.{name}[{kind!r}]{one}", name, each, optimizer, affected)
+    penalized = [place for place in scope if place.kind in PENALIZED]
+    for name in ("l1", "l2"):
+        if getattr(settings, name) is not None and all(place.is_frozen for place in penalized):
+            expected = "expected None for frozen weights, on which no penalties act"
+            raise ValueError(f"{argument}.{name}: {expected}, got {getattr(settings, name)!r}")
+
+
+def _check_factor(argument: str, name: str, value: float, optimizer: Optimizer, affected: Sequence[_Place]) -> None:
+    """Raise ValueError if a factor that is not the default has no effect on any of the parameters that it is for."""
+    trained = [place for place in affected if not place.is_frozen]
+    if affected and not trained:
+        raise ValueError(f"{argument}: expected the default for frozen parameters, which no update changes, got {value!r}")
+    if name == "epsilon_factor" and all(place.is_orthogonal for place in trained):
+        expected = f"expected 1.0 for hidden weights, whose updates by {type(optimizer).__name__} have no epsilon"
+        raise ValueError(f"{argument}: {expected}, got {value!r}")
+    if name == "weight_decay_factor" and value > 0.0 and getattr(optimizer, "weight_decay", None) == 0.0:
+        expected = f"expected the default for {type(optimizer).__name__} with weight_decay=0.0"
+        raise ValueError(f"{argument}: {expected}, got {value!r}")
 
 
 def _check_embedded(argument: str, settings: LayerSettings, embedded: Sequence[bool]) -> None:

@@ -129,11 +129,9 @@ class GradientSteps(Prepared):
             data = self._data(batch, y, sample_weight, is_part=True)
         else:
             data = self._given_data(X, G)
-        has_tables = any(each.has_table for each in self.model.embeddings)
-        if self.lazy_updates and (has_tables or isinstance(data.x, _core.SparseRows)):
-            expected = "no vectors of categories, got them" if has_tables else "a dense array, got sparse rows"
+        if self.lazy_updates:
             raise ValueError(
-                f"X: expected {expected} for a trainer with lazy_updates=True, whose updates need the features of one "
+                "lazy_updates: expected False for accumulated gradients, got True, whose updates need the features of one "
                 "batch; step makes such updates"
             )
         loss = self._accumulate(data, given=G is not None)
@@ -175,6 +173,7 @@ class GradientSteps(Prepared):
 
     def _make_step(self, data: TrainingData, *, given: bool = False) -> float:
         """Make a step with the targets or the gradients of a batch, and return the loss before it."""
+        self._check_lazy(data)
 
         def step(stepper: _core.Stepper) -> float | None:
             return stepper.step(data, self._step_settings().at(stepper.updates), given)

@@ -13,7 +13,7 @@ from fastnn._lbfgs import LBFGS
 from fastnn._measures import Measures
 from fastnn._minimize import AbsolutePenalty, Objective, minimize, scipy_minimize, scipy_options
 from fastnn._native import apply_settings, count_update, loss_of
-from fastnn._settings import DEFAULT_BATCH_SIZE
+from fastnn._setting_checks import DEFAULT_BATCH_SIZE
 from fastnn._watchers import notify
 
 if TYPE_CHECKING:

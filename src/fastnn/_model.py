@@ -50,7 +50,7 @@ class MLP(Trained, Differentiated, Exported):
         square 1) or None. One for all hidden layers, or one per hidden layer.
     normalization_place : str or sequence of str, default "before"
         Whether the inputs of the activation are normalized, "before", or its outputs, "after": one for all hidden layers, or
-        one per hidden layer. Dropout follows both.
+        one per hidden layer. Dropout follows both. Without normalization, only the default is accepted.
     parametric_activation : bool or sequence of bool, default False
         Whether the activation f of a hidden layer becomes ``z + a * (f(z) - z)``, with a trained alpha a per unit, which
         starts at 1: one for all hidden layers, or one per hidden layer. Not for identity and prelu.
@@ -71,7 +71,7 @@ class MLP(Trained, Differentiated, Exported):
     residual_place : str, default "after"
         Whether a sum is that of the activation's outputs, "after", or of its inputs, "before"; in the output layer, it is
         always that of the inputs. Outputs are added after dropout, and before a normalization of outputs: from there,
-        connections begin.
+        connections begin. Without connections, only the default is accepted.
     shared : SharedEnsemble, optional
         The members of an ensemble that share most parameters: see `SharedEnsemble`. By default, the model is one network.
     init : str or sequence of str, default "auto"

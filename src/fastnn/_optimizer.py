@@ -80,6 +80,11 @@ class Optimizer(Options):
         """The engine's name for the update: `name`, unless a parameter selects another update."""
         return self.name
 
+    @classmethod
+    def is_orthogonal(cls, layer: int, kind: str, n_layers: int) -> bool:
+        """Return whether the updates of a kind of parameters in a layer, counted from 0, are orthogonal."""
+        return False
+
     @property
     def coefficients(self) -> dict[str, Any]:
         """The numbers of the update, without the learning rate, under the engine's names.

@@ -53,7 +53,8 @@ class Running:
     Raises
     ------
     ImportError, ValueError
-        If the optimizer is L-BFGS, and SciPy is missing or a setting does not apply; or if `drop_last` would leave no batch.
+        If the optimizer is L-BFGS, and SciPy is missing or a setting does not apply; if `drop_last`
+        would leave no batch; or if `lazy_updates` is set for dense rows.
     """
 
     training: Epochs | Search
@@ -72,8 +73,10 @@ class Running:
         scheduled = [setting.name for setting in rates.others] if rates is not None and rates.others else ()
         self.history = History._of_run(measures.names, epochs, scheduled)
         self.n_rows = len(data.y) if rows is None else rows.size
-        if trainer.drop_last and trainer.n_shards is None:
-            check_complete_batch(self.n_rows, trainer.batch_size)
+        if trainer.n_shards is None:
+            trainer._check_lazy(data)
+            if trainer.drop_last:
+                check_complete_batch(self.n_rows, trainer.batch_size)
         self._data, self._measures, self._watchers, self._rows = data, measures, watchers, rows
         if isinstance(trainer.optimizer, LBFGS):
             from fastnn._lbfgs_run import Search

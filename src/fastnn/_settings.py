@@ -3,40 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import fields
-from functools import partial
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fastnn import _averaging
 from fastnn._averaging import EMA, SWA, Averaging
-from fastnn._block_settings import blocks_of
-from fastnn._checks import seeds as _seeds
-from fastnn._checks.options import names_of_options, way_to
-from fastnn._checks.scalars import flag, integer, real, thread_count
-from fastnn._checks.spellings import OPTIONS as OTHER_NAMES
+from fastnn._block_settings import Blocks, blocks_of, check_penalties
+from fastnn._checks.options import way_to
+from fastnn._checks.scalars import integer
 from fastnn._engine import core as _core
 from fastnn._engine.losses import NativeLoss, native_loss
 from fastnn._engine.networks import network_like
 from fastnn._engine.optimizers import native_optimizer
 from fastnn._engine.run_settings import NativeAveraging, RunSettings
 from fastnn._history import History
-from fastnn._layer_settings import LayerSettings, check_layer_settings
+from fastnn._layer_settings import LayerSettings
 from fastnn._model import MLP
-from fastnn._rates import Scheduled, Setting, StepSettings, check_scheduled
+from fastnn._rates import Scheduled, Setting, StepSettings
+from fastnn._setting_checks import CHECKS, DENSE, ELSEWHERE, FACTORS, REFUSED
 from fastnn.losses import Loss
-from fastnn.losses import resolve as resolve_loss
-from fastnn.optimizers import LBFGS, OPTIMIZERS, SGD, Optimizer
-from fastnn.optimizers import resolve as resolve_optimizer
+from fastnn.optimizers import LBFGS, SGD, Optimizer
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-DEFAULT_BATCH_SIZE = 32
-"""The default number of rows in a batch."""
 
 
 class Native(NamedTuple):
@@ -50,60 +39,6 @@ class Native(NamedTuple):
     def goes_on(self, other: Native) -> bool:
         """Return whether a run with these settings can continue with the other ones."""
         return self.start is other.start and self.settings.goes_on(other.settings)
-
-
-def _limit(argument: str, value: Any) -> float | None:
-    return None if value is None else real(argument, value, low=0.0, exclude_low=True)
-
-
-CHECKS: Mapping[str, Callable[[str, Any], Any]] = MappingProxyType(
-    {
-        "loss": lambda _, value: resolve_loss(value),
-        "optimizer": lambda _, value: resolve_optimizer("adam" if value is None else value),
-        "batch_size": partial(integer, low=1, way="; len(X) makes one batch of all rows"),
-        "shuffle": flag,
-        "drop_last": flag,
-        "l1": lambda name, value: real(name, value, low=0.0),
-        "l2": check_scheduled,
-        "dropout_factor": partial(check_scheduled, high=1.0, with_high=True),
-        "label_smoothing_factor": partial(check_scheduled, high=1.0, with_high=True),
-        "clip_norm": _limit,
-        "clip_value": _limit,
-        "layer_settings": check_layer_settings,
-        "lazy_updates": flag,
-        "averaging": lambda _, value: None if value is None else _averaging.resolve(value),
-        "n_threads": lambda _, value: thread_count(value),
-        "_rng": lambda _, value: _seeds.generator(value),
-    }
-)
-"""For each setting of a trainer: a function that maps its name and an assigned value to the value to keep."""
-
-FACTORS = ("dropout_factor", "label_smoothing_factor")
-"""The settings that multiply a setting of the model or of the loss, in all steps or by a schedule."""
-
-OPTIONS = ("batch_size", "shuffle", "l1", "l2", "clip_norm", "clip_value", "lazy_updates", "n_threads")
-"""The settings that all files contain as numbers."""
-
-REFUSED: Mapping[str, str] = MappingProxyType(
-    {
-        "model": "a trainer keeps its model; Trainer(model, …) trains another",
-        "epochs": "it is an argument of run; a callback ends a run by returning True",
-        "history": "run fills one for each run",
-        "comm": "a trainer keeps its ranks; Trainer(model, …, comm=…) makes another",
-        "n_shards": "a trainer keeps its shards; Trainer(model, …, n_shards=…) makes another",
-        "updates": "it counts the updates; an optimizer of another kind starts at 0",
-    }
-)
-"""For each attribute of a trainer that can't be assigned: the reason."""
-
-# Options of the model, of a run or of optimizers, and other libraries' names for them: no settings of a trainer.
-_OPTIONS_OF_FIT = names_of_options(MLP.fit) - {"X", "y"} | {"learning_rate"}
-_ELSEWHERE = (
-    {other for other, names in OTHER_NAMES.items() if names[0] in _OPTIONS_OF_FIT}
-    | _OPTIONS_OF_FIT
-    | names_of_options(MLP.__init__)
-    | {field.name for kind in (*OPTIMIZERS.values(), LBFGS) for field in fields(kind)}
-) - {*CHECKS, *REFUSED, "learning_rate", "random_state"}
 
 
 class Configured:
@@ -141,7 +76,7 @@ class Configured:
             self._change(name, CHECKS[name](name, value))
         elif name in REFUSED:
             raise AttributeError(f"{name}: {REFUSED[name]}")
-        elif name in _ELSEWHERE and type(self).__module__.startswith("fastnn."):
+        elif name in ELSEWHERE and type(self).__module__.startswith("fastnn."):
             known = (*CHECKS, "learning_rate", "random_state")
             raise AttributeError(f"{name}: a trainer has no such setting; {way_to(name, known)}")
         else:
@@ -209,7 +144,7 @@ class Configured:
 
     def _native_rate(self, rates: StepSettings | None) -> float:
         """Return the rate for steps in compiled code, or NaN if there can be none."""
-        refused = rates is None or isinstance(self.averaging, SWA) or self.n_shards is not None
+        refused = rates is None or isinstance(self.averaging, SWA) or self.n_shards is not None or self.lazy_updates
         return math.nan if refused or rates is None else rates.constant_rate()
 
     def _step_settings(self) -> StepSettings:
@@ -243,6 +178,12 @@ class Configured:
         value: float = getattr(self if name in CHECKS else self.optimizer, name, math.nan)
         return value
 
+    def _check_lazy(self, data: Any) -> None:
+        """Raise ValueError if updates can't be lazy, because the rows are dense, and there are no tables of categories."""
+        has_tables = any(each.has_table for each in self.model.embeddings)
+        if self.lazy_updates and not has_tables and not isinstance(data.x, _core.SparseRows):
+            raise ValueError(f"lazy_updates: {DENSE}, got True")
+
     def _check_single_steps(self) -> None:
         """Raise TypeError if the trainer makes no single steps."""
         if self.n_shards is not None:
@@ -263,10 +204,15 @@ class Configured:
         optimizer = SGD(0.0) if isinstance(self.optimizer, LBFGS) else self.optimizer
         given = self.layer_settings
         blocks = None if given is None else blocks_of(given, optimizer, self.model._kinds(), self.model._embedded())
+        self._check_penalties(blocks)
         scheduled = tuple(setting.coefficient for setting in self._scheduled())
         l2 = 0.0 if callable(self.l2) else self.l2
         native = native_optimizer(optimizer, self.l1, l2, self.clip_norm, self.clip_value, blocks, scheduled)
         return native | {"lazy": self.lazy_updates}
+
+    def _check_penalties(self, blocks: Blocks | None) -> None:
+        """Raise ValueError if penalties act on no weights."""
+        check_penalties(blocks, self.l1, self.l2)
 
     def _check_lbfgs(self) -> None:
         """Raise ValueError if a setting does not apply to optimizer "lbfgs"."""

@@ -14,7 +14,8 @@ from fastnn._checks.scalars import integer, real
 from fastnn._custom import CustomActivation
 from fastnn._engine import core as _core
 from fastnn._model import MLP
-from fastnn._settings import FACTORS, OPTIONS, Configured, Native
+from fastnn._setting_checks import FACTORS, OPTIONS
+from fastnn._settings import Configured, Native
 from fastnn._storage import models as _saved_models
 from fastnn._storage.describe import described, layer_settings_of, loss_of, optimizer_of
 from fastnn._storage.write_file import FilePath

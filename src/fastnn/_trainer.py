@@ -25,7 +25,7 @@ from fastnn._overridden import check_model, check_step
 from fastnn._progress import ProgressBar
 from fastnn._rates import LearningRate, Scheduled
 from fastnn._running import Running
-from fastnn._settings import CHECKS
+from fastnn._setting_checks import CHECKS
 from fastnn._watchers import check_watchers
 from fastnn.losses import Loss
 from fastnn.optimizers import LBFGS, Optimizer
@@ -69,7 +69,8 @@ class Trainer(GradientSteps, AveragedTrainer, ExportedTrainer):
         For sparse inputs, and tables of `fastnn.embeddings.Categorical`: an update does not change the weights of features
         that are absent from the batch, or the rows of categories that are, nor their moments, and no penalties act on them.
         Plain gradient descent and AdaGrad without penalties always work this way. Momentum, RMSProp, Adam, weight decay and
-        penalties would otherwise change these weights too, so their results differ with lazy updates.
+        penalties would otherwise change these weights too, so their results differ with lazy updates. Dense rows raise
+        ValueError if the model has no such tables.
     drop_last : bool, default False
         Leave out the last batch of an epoch if it is smaller than `batch_size`. The loss of an epoch is then the mean over
         the rows that were seen. `run` raises ValueError if there are fewer rows than `batch_size`.

@@ -366,6 +366,11 @@ class Muon(Optimizer):
     epsilon: float = number(1e-8, "epsilon", exclude_low=True)
     weight_decay: Scheduled = number(0.01, "decay", scheduled=True)
 
+    @classmethod
+    def is_orthogonal(cls, layer: int, kind: str, n_layers: int) -> bool:
+        """Return whether the updates of a kind of parameters are orthogonal: those of weights between hidden layers."""
+        return kind == "weights" and 0 < layer < n_layers - 1
+
 
 OPTIMIZERS: Mapping[str, type[Optimizer]] = MappingProxyType(
     {optimizer.name: optimizer for optimizer in (SGD, AdaGrad, RMSProp, Adam, AdamW, NAdam, Lion, Muon)}

@@ -106,6 +106,8 @@ def layer_normalizations(
     """Return the normalization of each layer, of which the last one has none. `names` has all of them."""
     kinds = _each_hidden("normalization", normalization, n_hidden, (*names, None))
     places = _each_hidden("normalization_place", place, n_hidden, (*PLACES, None) if isinstance(place, Sequence) else PLACES)
+    if not any(kinds) and "after" in places:
+        raise ValueError("normalization_place: expected the default 'before' without normalization, got 'after'")
     for layer, (name, where) in enumerate(zip(kinds, places, strict=True)):
         if name is not None and where is None:
             raise ValueError(f"normalization_place[{layer}]: expected 'before' or 'after' for {name!r}, got None")

@@ -26,6 +26,7 @@ def residual_connections(residual: Any, place: Any, widths: Sequence[int]) -> tu
     if place not in PLACES:
         raise ValueError(f"residual_place: expected 'before' or 'after', got {place!r}")
     connections = pairs_of_layers(residual, len(widths) - 1)
+    check_place(place, connections)
     ends = [end for _, end in connections]
     if twice := [end for end in ends if ends.count(end) > 1]:
         raise ValueError(
@@ -34,7 +35,13 @@ def residual_connections(residual: Any, place: Any, widths: Sequence[int]) -> tu
     n_weights = sum(n_from * n_to for _, n_from, n_to in projected(connections, widths))
     if n_weights > MAX_WEIGHTS:
         raise ValueError(f"residual: expected at most {MAX_WEIGHTS} weights of projections, got {n_weights}")
-    return connections, place if connections else "after"  # without connections, all places are the same model
+    return connections, place
+
+
+def check_place(place: str, connections: Connections) -> None:
+    """Raise ValueError if there are no connections that a place could be for."""
+    if not connections and place != "after":
+        raise ValueError(f"residual_place: expected the default 'after' without residual connections, got {place!r}")
 
 
 def projected(connections: Connections, widths: Sequence[int]) -> list[tuple[int, int, int]]:
@@ -62,9 +69,9 @@ def pairs_of_layers(residual: Any, n_layers: int) -> Connections:
 def _blocks(n_in_block: int, n_hidden: int) -> Connections:
     """Return the connections of blocks of hidden layers, which begin behind the first one."""
     if n_hidden <= n_in_block or (n_hidden - 1) % n_in_block:
-        raise ValueError(
-            f"residual: expected a first hidden layer, and then blocks of {n_in_block}, got {n_hidden} hidden layers"
-        )
+        counts = ", ".join(str(1 + n_blocks * n_in_block) for n_blocks in (1, 2, 3))
+        expected = f"expected {counts}, … hidden layers, which are a first one and blocks of {n_in_block}"
+        raise ValueError(f"residual: {expected}, got {n_hidden} hidden {'layer' if n_hidden == 1 else 'layers'}")
     return tuple((begin, begin + n_in_block) for begin in range(1, n_hidden, n_in_block))
 
 

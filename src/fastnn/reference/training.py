@@ -35,7 +35,7 @@ from fastnn.reference.members import MemberScales
 from fastnn.reference.network import Description, Slopes
 from fastnn.reference.residual import Connections
 from fastnn.reference.target_options import weighted_targets
-from fastnn.reference.updates import RULES, Constants, is_hidden_matrix, orthogonal_update, update_present
+from fastnn.reference.updates import RULES, Constants, orthogonal_update, update_present
 from fastnn.schedules import rates
 
 if TYPE_CHECKING:
@@ -220,7 +220,7 @@ def train(
             for group, grad in zip(trained, grads, strict=True):
                 own_rate = group.settings.learning_rate_factor * float(rate)
                 constants = Constants(**group.settings.coefficients(optimizer, updates))
-                if optimizer.rule == "muon" and is_hidden_matrix(group.layer, group.kind, len(weights)):
+                if optimizer.is_orthogonal(group.layer, group.kind, len(weights)):
                     m = group.state.setdefault("m", [np.zeros_like(group.array)])[0]
                     orthogonal_update(group.array, grad, m, constants, own_rate, constants.decay)
                     continue

@@ -36,7 +36,8 @@ class MLPClassifier(ClassifierMixin, ClassPredictions):  # type: ignore[misc]
         hidden layers, such as "gelu".
     solver : str or optimizer of `fastnn.optimizers`, default="adam"
         "lbfgs", "sgd", "adam"; beyond scikit-learn also the others in `fastnn.optimizers.OPTIMIZERS`, such as "adamw". An
-        object contains its own learning rate, and an object `LBFGS` its own tolerances and limit of evaluations.
+        object contains its own learning rate and other numbers, in place of the parameters here, and an object `LBFGS` its
+        own tolerances and limit of evaluations.
     alpha : float, default=0.0001
         Strength of the L2 penalty ``alpha / 2 * sum(w**2)``, divided by the number of samples (of each batch).
     batch_size : int, default="auto"
@@ -58,7 +59,9 @@ class MLPClassifier(ClassifierMixin, ClassPredictions):  # type: ignore[misc]
     warm_start : bool, default=False
         Continue from the parameters of the last fit.
     momentum : float, default=0.9
+        The momentum of "sgd", and that of the hidden matrices of "muon". Other solvers do not use it, as in scikit-learn.
     nesterovs_momentum : bool, default=True
+        Whether "sgd" looks ahead. Other solvers do not use it.
     early_stopping : bool, default=False
         Hold out rows, stop when their score no longer improves, and keep the parameters with the best score.
     validation_fraction : float, default=0.1

@@ -1,16 +1,17 @@
-"""Parameters of estimators that contradict each other, or that have nothing to act on."""
+"""Parameters of estimators that contradict each other, or that would have no effect beside others."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from fastnn._checks.limits import MAX_LAYERS, MAX_UNITS
-from fastnn._checks.residual import pairs_of_layers
+from fastnn._checks.residual import check_place, pairs_of_layers
 from fastnn._settings import FACTORS
 from fastnn._shared_ensemble import check_alone, check_shared
-from fastnn.optimizers import LBFGS
+from fastnn.optimizers import LBFGS, SGD, Optimizer
 
 # Parameters that lbfgs can't use, because it does not train in batches. scikit-learn has none of them.
 _OF_BATCHES = (
@@ -19,6 +20,15 @@ _OF_BATCHES = (
 )
 # Parameters of columns of categories, and their defaults.
 _OF_CATEGORIES = (("one_hot_max_size", 8), ("embedding_width", 8))
+# Parameters that solvers with these parameters use by name, and their defaults.
+_OF_SOLVERS: Mapping[str, tuple[str, Any]] = {
+    "learning_rate_init": ("learning_rate", 0.001),
+    "momentum": ("momentum", 0.9),
+    "nesterovs_momentum": ("nesterov", True),
+    "beta_1": ("beta_1", 0.9),
+    "beta_2": ("beta_2", 0.999),
+    "epsilon": ("epsilon", 1e-8),
+}
 # Parameters of "lbfgs" that an object has under names of its own, and their defaults.
 _OF_LBFGS = (("tol", 1e-4, "tolerance_grad"), ("max_fun", 15000, "max_evaluations"))
 
@@ -42,11 +52,15 @@ def check_together(estimator: Any, sizes: list[int]) -> None:
     residual = estimator.residual
     pairs = pairs_of_layers(residual.tolist() if isinstance(residual, np.ndarray) else residual, len(sizes) + 1)
     check_alone(check_shared(estimator.shared, bool(estimator.input_scale)), pairs)
+    check_place(estimator.residual_place, pairs)
+    _check_normalization(estimator)
     settings = estimator.layer_settings
     if isinstance(settings, list | tuple) and len(settings) != len(sizes) + 1:
         raise ValueError(f"layer_settings: expected {len(sizes) + 1}: one per layer, got a list of {len(settings)}")
     if is_lbfgs(estimator):
         _check_lbfgs(estimator)
+    elif isinstance(estimator.solver, Optimizer):
+        _check_object(estimator)
     _check_tables(estimator)
     if estimator.early_stopping and estimator.validation_fraction == 0:
         raise ValueError(
@@ -85,3 +99,26 @@ def _check_lbfgs(estimator: Any) -> None:
                 f"{name}: expected the default {default!r} for solver={estimator.solver!r}, whose {own} takes its place, "
                 f"got {value!r}; use LBFGS({own}={value!r})"
             )
+
+
+def _check_object(estimator: Any) -> None:
+    """Raise ValueError if a parameter is for the name of a solver, in place of which the estimator has an object."""
+    solver = estimator.solver
+    given = [(name, default) for name, (own, default) in _OF_SOLVERS.items() if hasattr(solver, own)]
+    if callable(estimator.learning_rate) or isinstance(solver, SGD):
+        given.append(("learning_rate", "constant"))
+    for name, default in given:
+        value = getattr(estimator, name)
+        if value != default:
+            expected = f"expected the default {default!r} for solver={solver!r}, which contains its own parameters"
+            raise ValueError(f"{name}: {expected}, got {value!r}")
+
+
+def _check_normalization(estimator: Any) -> None:
+    """Raise ValueError if there is no normalization that a place could be for."""
+    given, place = estimator.normalization, estimator.normalization_place
+    kinds = given if isinstance(given, list | tuple | np.ndarray) else [given]
+    if all(kind is None for kind in kinds) and "after" in (
+        place if isinstance(place, list | tuple | np.ndarray) else [place]
+    ):
+        raise ValueError(f"normalization_place: expected the default 'before' without normalization, got {place!r}")

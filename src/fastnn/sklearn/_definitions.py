@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn import optimizers
+from fastnn._block_settings import Blocks
 from fastnn._checks import seeds as _seeds
 from fastnn._checks.scalars import flag, real
 from fastnn._engine import losses as _engine_losses
@@ -115,9 +116,10 @@ def make_optimizer(estimator: Any, learning_rate: LearningRate) -> Optimizer:
         return optimizers.SGD(learning_rate, momentum, nesterov=bool(estimator.nesterovs_momentum) and momentum > 0)
     kind = optimizers.OPTIMIZERS[solver]
     of_adam = ("beta_1", "beta_2", "epsilon")
-    if all(hasattr(kind, name) for name in of_adam):  # Adam and its relatives. The betas of others differ.
-        return kind(learning_rate, **{name: float(getattr(estimator, name)) for name in of_adam})
-    return kind(learning_rate)
+    if not all(hasattr(kind, name) for name in of_adam):  # Adam and its relatives. The betas of others differ.
+        return kind(learning_rate)
+    names = (*of_adam, "momentum") if hasattr(kind, "momentum") else of_adam
+    return kind(learning_rate, **{name: float(getattr(estimator, name)) for name in names})
 
 
 def factors_of(estimator: Any) -> dict[str, Any]:
@@ -212,6 +214,9 @@ class EstimatorTrainer(Trainer):
         if self._solver == "sgd":
             native |= {"rate_in_velocity": True, "beta_1": self._momentum}
         return native
+
+    def _check_penalties(self, blocks: Blocks | None) -> None:
+        """Accept penalties that act on no weights, because `alpha` is above 0 by default."""
 
     def rows_per_epoch(self, n_rows: int) -> int:
         """Return the number of the rows that are in the batches of an epoch."""

@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
 from fastnn._native import copied_parameters
+from fastnn._setting_checks import DENSE
 from fastnn.embeddings import resolve
 from fastnn.losses import Loss
 from fastnn.sklearn import _by_hand, _categories, _parameters
@@ -198,11 +199,14 @@ class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]
         if not first:
             self._check_outputs("y", y, self.n_outputs_)
             _by_hand.check_trainable(self)
+        embeddings = _categories.embeddings_of(self)
+        if self.lazy_updates and isinstance(X, np.ndarray) and not any(each.has_table for each in embeddings or ()):
+            raise ValueError(f"lazy_updates: {DENSE}, got True")
         sample_weight = self._weight(y, sample_weight)
         if is_lbfgs(self):
             check_mean("sample_weight", sample_weight)
         if first:
-            resolve(_categories.embeddings_of(self), X.shape[1])
+            resolve(embeddings, X.shape[1])
         held_out = None if validation is None else self._check_held_out(*validation, n_outputs=self._count_outputs(y))
         return Checked(X, y, sample_weight, held_out, hidden, first, incremental)
 

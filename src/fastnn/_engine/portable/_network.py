@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn import reference
-from fastnn._block_settings import Blocks, BlockSettings
+from fastnn._block_settings import Blocks
 from fastnn._checks.limits import MAX_LAYERS, MAX_MEMBERS
 from fastnn._engine.losses import NativeLoss
 from fastnn._engine.portable._blocks import BLOCK_KINDS, Gradients, Part, by_layer, lay_out, parts_of
