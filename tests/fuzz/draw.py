@@ -38,7 +38,7 @@ def network(rng: Rng) -> dict[str, Any]:
     names = [None, *_core.NORMALIZATIONS] if normalized else [None]
     activations = [choice(rng, HIDDEN) for _ in range(n_hidden)]
     parametric = rng.random() < 0.2
-    arguments: dict[str, Any] = {
+    options: dict[str, Any] = {
         "layer_sizes": sizes,
         "activation": activations,
         "parametric_activation": [bool(parametric and name not in ("identity", "prelu")) for name in activations],
@@ -54,8 +54,12 @@ def network(rng: Rng) -> dict[str, Any]:
     }
     if rng.random() < 0.2:
         shared = SharedEnsemble(1 + count(rng, choice(rng, [4, 40])), kind=choice(rng, ["mini", "full"]))
-        arguments |= {"shared": shared, "input_scale": False, "residual": ()}
-    return arguments
+        options |= {"shared": shared, "input_scale": False, "residual": ()}
+    if not any(options["normalization"]):  # there is no place without it
+        del options["normalization_place"]
+    if not options["residual"]:
+        del options["residual_place"]
+    return options
 
 
 def inputs_of(rng: Rng, n_in: int) -> dict[str, Any]:

@@ -135,6 +135,11 @@ class _Session:
         self.outcome.work += n * n_members * sum(a * b for a, b in itertools.pairwise(sizes))
         return X, y, weight
 
+    def end_lazy_updates(self, X: Any) -> None:
+        """Turn lazy updates off for dense rows, which have none."""
+        if isinstance(X, np.ndarray):
+            self.trainer.lazy_updates = False
+
     def fit(self) -> None:
         """Train for some epochs, with or without callbacks."""
         X, y, weight = self.data()
@@ -145,6 +150,7 @@ class _Session:
         self.note(f"run(epochs={epochs}, validation={validation is not None}, callbacks={stop})")
         if X.shape[0] < self.trainer.batch_size:
             self.trainer.drop_last = False
+        self.end_lazy_updates(X)
         history = self.trainer.run(X, y, epochs, sample_weight=weight, validation_data=validation, callbacks=stop)
         for name in history:
             if name != "seconds":
@@ -158,6 +164,7 @@ class _Session:
         for _ in range(self.rng.integers(1, 5)):
             X, y, weight = self.data(max_rows=600)
             self.note("step")
+            self.end_lazy_updates(X)
             self.see("loss of the step", np.array(self.trainer.step(X, y, weight)))
         self.see_state()
 

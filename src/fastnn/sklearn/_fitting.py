@@ -200,7 +200,7 @@ class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]
             self._check_outputs("y", y, self.n_outputs_)
             _by_hand.check_trainable(self)
         embeddings = _categories.embeddings_of(self)
-        if self.lazy_updates and isinstance(X, np.ndarray) and not any(each.has_table for each in embeddings or ()):
+        if self.lazy_updates and isinstance(X, np.ndarray) and not any(each.has_table for each in embeddings):
             raise ValueError(f"lazy_updates: {DENSE}, got True")
         sample_weight = self._weight(y, sample_weight)
         if is_lbfgs(self):
