@@ -67,7 +67,7 @@ template <class T> class OrthogonalUpdates {
 
   private:
     static constexpr int steps = 5;
-    static constexpr int64_t block_rows = 4 * block_lanes<T>;             // of a symmetric matrix: whole vectors
+    static constexpr int64_t block_rows = 2 * block_lanes<T>;             // of a symmetric matrix: whole vectors
     static constexpr T a = T(3.4445), b = T(-4.7750), third = T(2.0315);  // of the iteration
     static int64_t row_of(int64_t n) { return padded_row(n, sizeof(T)); }
 
