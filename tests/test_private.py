@@ -27,6 +27,7 @@ OWNERS = {
     "_sharded.run",
     "_sharded.training",
     "_exported_trainer",
+    "_setting_checks",
     "_settings",
     "_stored_trainer",
     "_views",
@@ -40,8 +41,8 @@ BUILT_ON = {"dask": "sklearn"}
 EXCEPTIONS = {
     ("_checks.seeds", "random_state._bit_generator"),  # NumPy has no other way from a RandomState to its bits
     ("_engine.portable._many", "model._network"),  # the extension, which it replaces, looks into models too
-    ("_exports.pytorch", "part._forward_hooks"),  # PyTorch has no other way to find out whether there are any
-    ("_exports.pytorch", "part._forward_pre_hooks"),
+    ("_exports.pytorch_reader", "part._forward_hooks"),  # PyTorch has no other way to find out whether there are any
+    ("_exports.pytorch_reader", "part._forward_pre_hooks"),
     ("_neural_network", "other._model"),  # in `__copy__`: an object of the same class
     ("jit._handle_types", "handle._getvalue"),  # Numba's, for extensions
     ("ops._dispatch", "public._implementation"),  # NumPy's protocol: what ndarray.__array_function__ calls

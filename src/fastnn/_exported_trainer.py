@@ -47,8 +47,8 @@ class ExportedTrainer(StoredTrainer):
         >>> Trainer.from_torch(module, optimizer, "huber").optimizer
         Adam(learning_rate=0.01, beta_1=0.9, beta_2=0.999, epsilon=1e-08)
         """
-        from fastnn._exports.pytorch import dense_layers
         from fastnn._exports.pytorch_optimizers import FromTorch
+        from fastnn._exports.pytorch_reader import dense_layers
 
         dense = dense_layers(module)
         given = FromTorch(optimizer, dense)
@@ -90,8 +90,8 @@ class ExportedTrainer(StoredTrainer):
         >>> from fastnn import MLP, Trainer
         >>> module, optimizer = Trainer(MLP((2, 8, 1)), optimizer="adam").to_torch()
         """
-        from fastnn._exports.pytorch import dense_layers
         from fastnn._exports.pytorch_optimizers import optimizer_of
+        from fastnn._exports.pytorch_reader import dense_layers
 
         self.model._refuse_embeddings("to_torch")
         self._check_for_torch()

@@ -51,7 +51,7 @@ def from_torch(module: Any, *, random_state: Any = None) -> MLP:
     >>> fastnn.from_torch(module)
     MLP((2, 3, 1), activation='tanh', output_activation='identity', dtype=float32)
     """
-    from fastnn._exports.pytorch import dense_layers
+    from fastnn._exports.pytorch_reader import dense_layers
 
     return model_of(dense_layers(module), random_state)
 
