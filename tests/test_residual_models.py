@@ -145,13 +145,6 @@ def test_c_files_have_the_bits_of_predict(dtype, tmp_path):
             np.testing.assert_array_equal(y, model.predict(X), err_msg=name)
 
 
-def test_modules_of_pytorch_are_refused_by_name():
-    model = residual_model("simba")
-    for method in (model.to_torch, Trainer(model).to_torch):
-        with pytest.raises(ValueError, match="to_torch: expected a model without residual connections"):
-            method()
-
-
 # ---- Estimators ----
 
 

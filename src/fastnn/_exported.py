@@ -45,14 +45,6 @@ class Exported(Stored):
         parts = tuple(zip(self.embeddings, self.embedding_parameters, strict=True))
         return Stage(parts, passed_columns(self.embeddings, self.layer_sizes[0]))
 
-    def _refuse_residual(self, method: str) -> None:
-        """Raise ValueError if the model has residual connections, for a format without them."""
-        if self.residual:
-            raise ValueError(
-                f"{method}: expected a model without residual connections, got {list(self.residual)}; to_onnx and to_c "
-                "write these too"
-            )
-
     def _refuse_embeddings(self, method: str) -> None:
         """Raise ValueError if the model has embeddings, for a format without them."""
         if self.embeddings:
@@ -223,7 +215,9 @@ class Exported(Stored):
     def to_torch(self) -> Any:
         """Return a module of PyTorch with the same layers, parameters and dropout rates.
 
-        Embeddings, scales of inputs and parametric activations become modules of fastnn, since PyTorch has none for them.
+        Embeddings, scales of inputs, parametric activations and residual connections become modules of fastnn, since PyTorch
+        has none for them. With residual connections, the whole is a `Residual`, a Sequential in which a module `Keep` stands
+        where connections begin, and `Add` where one ends.
 
         Returns
         -------
@@ -235,7 +229,7 @@ class Exported(Stored):
         ------
         ValueError
             If PyTorch has no module for an activation, "sin", "exp" and custom activations, if it is too old for "rms_norm",
-            which needs PyTorch 2.4, or if the model has residual connections.
+            which needs PyTorch 2.4.
         ImportError
             If PyTorch is not installed.
 
@@ -257,7 +251,6 @@ class Exported(Stored):
         from fastnn._exports import pytorch_modules
 
         self._refuse_shared("to_torch")
-        self._refuse_residual("to_torch")
         return pytorch_modules.module_of(self._layers(), self.dropout, self.input_dropout, self._stage())
 
     @classmethod
@@ -281,10 +274,16 @@ class Exported(Stored):
             "input_scale": layers[0].scales is not None,
             "input_dropout": input_dropout,
         }
+        ends = [(end, layer.residual) for end, layer in enumerate(layers, 1) if layer.residual is not None]
+        if ends:
+            options["residual"] = [(residual.begin, end) for end, residual in ends]
+            of_hidden_ends = [residual.place for end, residual in ends if end < len(layers)]
+            options["residual_place"] = of_hidden_ends[0] if of_hidden_ends else "after"
         self._begin(sizes, hidden, output, dropout=dropout, dtype=layers[0].weights.dtype, **options)
         self._rng = rng
         self.weights, self.biases = [layer.weights for layer in layers], [layer.bias for layer in layers]
         self.slopes, self.scales = [layer.slopes for layer in layers], [layer.scales for layer in layers]
         self.alphas = [layer.alphas for layer in layers]
+        self.projections = [None if layer.residual is None else layer.residual.projection for layer in layers]
         self.gains = [None if each is None else each.gains for each in normalizations]
         self.shifts = [None if each is None else each.shifts for each in normalizations]

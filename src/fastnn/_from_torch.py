@@ -20,8 +20,8 @@ def from_torch(module: Any, *, random_state: Any = None) -> MLP:
     module : torch.nn.Sequential or torch.nn.Linear
         A module of Linear, with or without bias, the activations that both libraries have, LayerNorm and RMSNorm with
         ``eps=1e-5`` before or after an activation, Dropout behind both or before everything, the modules for scales of
-        inputs and parametric activations that `MLP.to_torch` makes, Identity, Flatten, and Sequential of these. It is not
-        changed, and the model shares no memory with it.
+        inputs, parametric activations and residual connections that `MLP.to_torch` makes, Identity, Flatten, and Sequential
+        of these. It is not changed, and the model shares no memory with it.
     random_state : int, numpy.random.Generator or other seed, optional
         The source of random numbers for training.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn._exports.layers import Layer, Normalization
+from fastnn._exports.layers import Layer, Normalization, Residual
 from fastnn.reference.normalization import EPSILON
 
 if TYPE_CHECKING:
@@ -58,6 +58,8 @@ _WITH_EPSILON = tuple(f"{kind}(eps={EPSILON!r})" for kind in NORMALIZATIONS_BY_C
 KNOWN = ", ".join(
     ["Linear", *map(str, ACTIVATIONS.values()), *_WITH_EPSILON, "Dropout", "Identity", "Flatten() and Sequential of these"]
 )
+TRANSPOSED = ("weights", "projections")
+"""The kinds of parameters that are matrices, which PyTorch has transposed."""
 # Activations f with f(c z) = c f(z) for c >= 0: dropout before and after them is the same.
 HOMOGENEOUS = ("identity", "relu", "leaky_relu", "prelu")
 
@@ -88,6 +90,12 @@ class Dense:
         The module with the scales of the inputs, and its name in `scale_name`; of the first layer alone.
     input_dropout : float
         The dropout probability of the inputs; of the first layer alone.
+    add : Add, optional
+        The module where a residual connection ends, and its name in `add_name`.
+    add_place : str
+        Whether it is "before" or "after" the activation; "" if both are the same.
+    keeps : bool
+        Whether a module keeps the outputs for residual connections.
     """
 
     name: str
@@ -104,6 +112,10 @@ class Dense:
     scale: Any = None
     scale_name: str = ""
     input_dropout: float = 0.0
+    add: Any = None
+    add_name: str = ""
+    add_place: str = ""
+    keeps: bool = False
 
     def take_activation(self, name: str, part: Any, activation: str) -> None:
         """Record a module as the activation of the layer, with its slopes if it has some."""
@@ -129,6 +141,19 @@ class Dense:
             yield "alphas", f"{self.parametric_name}.weight", self.parametric.weight
         if self.scale is not None:
             yield "scales", f"{self.scale_name}.weight", self.scale.weight
+        if self.add is not None and self.add.weight is not None:
+            yield "projections", f"{self.add_name}.weight", self.add.weight
+
+
+@dataclass(eq=False)
+class Inputs:
+    """The parts of a module before its first Linear: their changes of the inputs."""
+
+    scale: Any = None
+    scale_name: str = ""
+    dropout: float = 0.0
+    keeps: bool = False  # for residual connections
+    is_residual: bool = False  # the whole is a Residual
 
 
 def layer_of(dense: Dense) -> Layer:
@@ -140,7 +165,10 @@ def layer_of(dense: Dense) -> Layer:
     bias = values.get("biases", np.zeros(weights.shape[1], weights.dtype))
     normalization = _normalization_of(dense, values, bias)
     others = values.get("scales"), values.get("alphas")
-    return Layer(weights, bias, dense.activation, slopes, normalization, *others)
+    residual = None
+    if dense.add is not None:
+        residual = Residual(dense.add.layer, dense.add_place or "after", values.get("projections"))
+    return Layer(weights, bias, dense.activation, slopes, normalization, *others, residual)
 
 
 def _normalization_of(dense: Dense, values: Mapping[str, NDArray[Any]], bias: NDArray[Any]) -> Normalization | None:
@@ -158,7 +186,7 @@ def array_of(name: str, kind: str, tensor: Any) -> NDArray[Any]:
         got = "a tensor without values" if tensor.is_meta else tensor.dtype
         raise ValueError(f"module: expected values of float32 or float64 in {name!r}, got {got}; module.float() converts")
     array: NDArray[Any] = tensor.detach().cpu().numpy()
-    return array.T if kind == "weights" else array
+    return array.T if kind in TRANSPOSED else array
 
 
 def class_of(nn: Any, part: Any) -> str:

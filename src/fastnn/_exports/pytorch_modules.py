@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn._exports.layers import Layer, Stage
+from fastnn._exports.layers import Layer, Stage, begins_at
 from fastnn._exports.pytorch import ACTIVATIONS, NORMALIZATIONS
 from fastnn.reference.normalization import EPSILON
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 def module_of(layers: Sequence[Layer], dropout: Sequence[float], input_dropout: float, stage: Stage | None = None) -> Any:
     """Return a torch.nn.Sequential in evaluation mode that computes what the layers compute.
+
+    With residual connections, it is a `fastnn._exports.pytorch_parts.Residual`.
 
     Raises
     ------
@@ -50,14 +52,21 @@ def module_of(layers: Sequence[Layer], dropout: Sequence[float], input_dropout: 
         parts.append(torch.nn.Dropout(input_dropout))
     if layers[0].scales is not None:
         parts.append(_scale_module(torch, layers[0].scales))
-    for layer, rate in zip(layers, (*dropout, 0.0), strict=True):
-        parts += _modules_of(torch, layer)
-        if rate:
-            parts.append(torch.nn.Dropout(rate))
-    return torch.nn.Sequential(*parts).eval()
+    if all(layer.residual is None for layer in layers):
+        container = torch.nn.Sequential
+    else:
+        from fastnn._exports.pytorch_parts import Keep
+        from fastnn._exports.pytorch_parts import Residual as container
+
+        parts += [Keep(0)] if begins_at(layers, 0) else []
+    for i, (layer, rate) in enumerate(zip(layers, (*dropout, 0.0), strict=True)):
+        kept = [Keep(i + 1)] if begins_at(layers, i + 1) else []
+        parts += _modules_of(torch, layer, rate, kept)
+    return container(*parts).eval()
 
 
-def _modules_of(torch: Any, layer: Layer) -> Iterator[Any]:
+def _modules_of(torch: Any, layer: Layer, dropout: float, kept: list[Any]) -> Iterator[Any]:
+    """Yield the modules of a layer. `kept` is the Keep of its outputs, if connections begin there."""
     n_in, n_out = layer.weights.shape
     dtype = getattr(torch, layer.weights.dtype.name)
     # Without initial values: drawing them would change PyTorch's random numbers.
@@ -67,10 +76,33 @@ def _modules_of(torch: Any, layer: Layer) -> Iterator[Any]:
     yield linear
     if layer.normalizes("before"):
         yield _normalization_module(torch, layer)
+    if layer.adds("before"):
+        yield _add_module(torch, layer)
     if layer.activation != "identity":
         yield _activation_module(torch, layer)
+    drops_last = layer.normalizes("after") and not layer.adds("after")
+    if dropout and not drops_last:
+        yield torch.nn.Dropout(dropout)
+    if layer.adds("after"):
+        yield _add_module(torch, layer)
+    yield from kept
     if layer.normalizes("after"):
         yield _normalization_module(torch, layer)
+    if dropout and drops_last:
+        yield torch.nn.Dropout(dropout)
+
+
+def _add_module(torch: Any, layer: Layer) -> Any:
+    from fastnn._exports.pytorch_parts import Add
+
+    assert layer.residual is not None
+    projection = layer.residual.projection
+    if projection is None:
+        return Add(layer.residual.begin)
+    n_from, n_to = projection.shape
+    module = Add(layer.residual.begin, n_from, n_to, getattr(torch, projection.dtype.name))
+    _copy(torch, projection.T, module.weight)
+    return module
 
 
 def _scale_module(torch: Any, scales: NDArray[Any]) -> Any:

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn._block_settings import Blocks, BlockSettings
-from fastnn._exports.pytorch import Dense, array_of
+from fastnn._exports.pytorch import TRANSPOSED, Dense, array_of
+from fastnn._layer_settings import PENALIZED, WITH_DECAY
 from fastnn.optimizers import SGD, AdaGrad, Adam, AdamW, NAdam, Optimizer, RMSProp
 from fastnn.reference.updates import momentum_product
 
@@ -147,7 +148,7 @@ class FromTorch:
         }
         of = {kind: sorted({decay for other, decay in decays if other == kind}) for kind, _ in decays}
         weights, with_biases = of["weights"][0], self._known.kind is AdamW
-        allowed = {"weights": weights, "biases": weights if with_biases else 0.0}  # and of no other kind
+        allowed = dict.fromkeys(WITH_DECAY if with_biases else PENALIZED, weights)  # and of no other kind
         for kind, found in of.items():
             if found != [allowed.get(kind, 0.0)]:
                 rule = "weights and biases alone" if with_biases else "weights alone, as the option l2 of Trainer"
@@ -283,7 +284,7 @@ def optimizer_of(
         for name, views in zip(known.moments, moments, strict=False):
             array = views[place.kind][place.layer]
             assert array is not None
-            state[name] = torch.from_numpy(np.array(array.T if place.kind == "weights" else array, order="C"))
+            state[name] = torch.from_numpy(np.array(array.T if place.kind in TRANSPOSED else array, order="C"))
         if not isinstance(optimizer, SGD):
             state["step"] = torch.tensor(float(updates))
         if isinstance(optimizer, NAdam):
@@ -295,7 +296,7 @@ def optimizer_of(
 def _options_of(optimizer: Any, known: _Known, kind: str, own: BlockSettings, l2: float) -> dict[str, Any]:
     """Return PyTorch's options for the parameters of a kind with settings of their own. PyTorch adds penalties as decay."""
     of_block = own.coefficients(optimizer, 0)
-    options = {"weight_decay": own.penalties(0.0, l2)[1] if kind == "weights" else 0.0}
+    options = {"weight_decay": own.penalties(0.0, l2)[1] if kind in PENALIZED else 0.0}
     if isinstance(optimizer, AdamW):
         options["weight_decay"] = of_block["decay"]
     if own.learning_rate_factor != 1.0:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from typing import Any
 
 from fastnn._checks.layers import OUTPUT_ONLY
+from fastnn._exports import pytorch_residual as residual
 from fastnn._exports.pytorch import (
     ACTIVATIONS,
     ACTIVATIONS_BY_CLASS,
@@ -14,20 +14,12 @@ from fastnn._exports.pytorch import (
     KNOWN,
     NORMALIZATIONS_BY_CLASS,
     Dense,
+    Inputs,
     class_of,
     shown,
 )
 from fastnn.reference.arguments import WITHOUT_ALPHAS
 from fastnn.reference.normalization import EPSILON
-
-
-@dataclass(eq=False)
-class Inputs:
-    """The parts of a module before its first Linear: their changes of the inputs."""
-
-    scale: Any = None
-    scale_name: str = ""
-    dropout: float = 0.0
 
 
 def dense_layers(module: Any) -> list[Dense]:
@@ -44,7 +36,7 @@ def dense_layers(module: Any) -> list[Dense]:
     if torch is None or not isinstance(module, torch.nn.Sequential | torch.nn.Linear):
         raise TypeError(f"module: expected torch.nn.Sequential, got {type(module).__name__}")
     layers: list[Dense] = []
-    inputs = Inputs()
+    inputs = Inputs(is_residual=class_of(torch.nn, module) == "Residual")
     for name, part in module.named_modules(remove_duplicate=False):
         kind = class_of(torch.nn, part)
         _check_plain(name, part)
@@ -63,11 +55,16 @@ def dense_layers(module: Any) -> list[Dense]:
             _make_parametric(layers, name, part)
         elif kind == "Scale":
             _scale(layers, name, part, inputs)
+        elif kind == "Keep":
+            residual.keep(layers, name, part, inputs)
+        elif kind == "Add":
+            residual.add(layers, name, part, inputs)
         elif kind == "Flatten":
             _check_flatten(name, part)
-        elif kind not in ("Sequential", "Identity"):
+        elif kind not in ("Sequential", "Identity") and not (kind == "Residual" and part is module):
             raise _refusal(name, part)
     _check_whole(layers, module)
+    residual.check_places(layers)
     return layers
 
 
@@ -109,9 +106,19 @@ def _activate(layers: list[Dense], name: str, part: Any, activation: str) -> Non
         raise ValueError(f"module: expected one activation per Linear, got {shown(name, part)} after {dense.activation}")
     if dense.dropout and activation not in HOMOGENEOUS:
         raise ValueError(f"module: expected Dropout after the activation, got {shown(name, part)} after a Dropout")
+    _begin_activation(dense, name, part)
     if dense.norm is not None and activation == "softmax":
         raise ValueError(f"module: expected no normalization before Softmax, got {dense.norm_name!r}")
     dense.take_activation(name, part, activation)
+
+
+def _begin_activation(dense: Dense, name: str, part: Any) -> None:
+    """Find out where the residual connection of the layer ends, and raise ValueError if an activation comes too late."""
+    residual.check_open(dense, name, part)
+    if dense.norm is not None and dense.norm_place == "after":
+        raise ValueError(f"module: expected Add after {dense.norm_name!r}, which an activation follows, got it before")
+    if dense.add is not None:
+        dense.add_place = "before"
 
 
 def _make_parametric(layers: list[Dense], name: str, part: Any) -> None:
@@ -120,6 +127,7 @@ def _make_parametric(layers: list[Dense], name: str, part: Any) -> None:
     if dense.activation != "identity" or dense.parametric is not None or dense.dropout:
         before = "a Dropout" if dense.dropout else dense.parametric_name or dense.activation
         raise ValueError(f"module: expected one activation per Linear, got {shown(name, part)} after {before}")
+    _begin_activation(dense, name, part)
     known = [ACTIVATIONS[each].name for each in ACTIVATIONS if each not in (*WITHOUT_ALPHAS, *OUTPUT_ONLY)]
     if class_of(sys.modules["torch"].nn, part.activation) not in known:
         raise ValueError(f"module: expected one of {', '.join(known)} in {shown(name, part)}, got {part.activation}")
@@ -131,7 +139,7 @@ def _make_parametric(layers: list[Dense], name: str, part: Any) -> None:
 
 def _normalize(layers: list[Dense], name: str, part: Any) -> None:
     dense = _last(layers, name, part)
-    if dense.norm is not None or dense.dropout:
+    if dense.norm is not None or (dense.dropout and dense.add_place != "after"):
         before = "a Dropout" if dense.dropout else f"the normalization {dense.norm_name!r}"
         raise ValueError(
             f"module: expected one normalization per Linear, before its Dropout, got {shown(name, part)} after {before}"
@@ -140,13 +148,15 @@ def _normalize(layers: list[Dense], name: str, part: Any) -> None:
     if tuple(part.normalized_shape) != (units,) or part.eps != EPSILON:
         raise ValueError(f"module: expected {type(part).__name__}({units}, eps={EPSILON!r}), got {shown(name, part)}")
     dense.norm, dense.norm_name = part, name
-    dense.norm_place = "before" if dense.activation == "identity" else "after"
+    of_outputs = dense.activation != "identity" or dense.parametric is not None or dense.keeps or dense.add is not None
+    dense.norm_place = "after" if of_outputs else "before"
 
 
 def _scale(layers: list[Dense], name: str, part: Any, inputs: Inputs) -> None:
     if layers or inputs.scale is not None:
         before = layers[-1].name if layers else inputs.scale_name
         raise ValueError(f"module: expected one Scale, of the inputs, got {shown(name, part)} after {before!r}")
+    _check_not_kept(inputs, name, part)
     inputs.scale, inputs.scale_name = part, name
 
 
@@ -156,7 +166,13 @@ def _drop_inputs(inputs: Inputs, name: str, part: Any) -> None:
     if inputs.dropout or part.p >= 1.0:
         expected = "one Dropout of inputs" if inputs.dropout else "a probability below 1"
         raise ValueError(f"module: expected {expected}, got {shown(name, part)}")
+    _check_not_kept(inputs, name, part)
     inputs.dropout = float(part.p)
+
+
+def _check_not_kept(inputs: Inputs, name: str, part: Any) -> None:
+    if inputs.keeps:
+        raise ValueError(f"module: expected Keep(0) directly before the first Linear, got {shown(name, part)} after it")
 
 
 def _drop(layers: list[Dense], name: str, part: Any) -> None:
@@ -166,7 +182,11 @@ def _drop(layers: list[Dense], name: str, part: Any) -> None:
     if dense.dropout or part.p >= 1.0:
         expected = "one Dropout per Linear" if dense.dropout else "a probability below 1"
         raise ValueError(f"module: expected {expected}, got {shown(name, part)}")
+    if dense.norm is None or dense.norm_place == "before" or dense.add_place == "after":
+        residual.check_open(dense, name, part)
     dense.dropout = float(part.p)
+    if dense.add is not None:
+        dense.add_place = "before"
 
 
 def _check_flatten(name: str, part: Any) -> None:
