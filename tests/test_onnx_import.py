@@ -403,9 +403,9 @@ REFUSED: Mapping[str, tuple[Callable[[], Any], str]] = {
         r"node 'the y' \(com.example.Tanh\): expected one of the operators",
     ),
     "a subgraph": (with_subgraph, r"node 'choice' \(If\): expected one of the operators"),
-    "a residual connection": (
-        of(FIRST, ("Relu", "z", "a"), ("Gemm", "a U B", "b"), ("Add", "a b", "y"), U=np.eye(4, dtype=np.float32)),
-        r"node 'the y' \(Add\): expected a chain of layers",
+    "a product of layers": (
+        of(FIRST, ("Relu", "z", "a"), ("Gemm", "a U B", "b"), ("Mul", "a b", "y"), U=np.eye(4, dtype=np.float32)),
+        r"node 'the y' \(Mul\): expected Add as the only operator that combines several layers",
     ),
     "softmax in the middle": (of(FIRST, ("Softmax", "z", "a"), LAST), r"node 'the y' \(Gemm\): expected the end .* softmax"),
     "exp in the middle": (of(FIRST, ("Exp", "z", "a"), LAST), "expected the end of the network after exp"),

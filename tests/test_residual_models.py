@@ -114,13 +114,6 @@ def test_onnx_files_compute_the_same(name, tmp_path):
     np.testing.assert_allclose(outputs, model.predict(X), rtol=1e-3, atol=1e-3)
 
 
-def test_residual_networks_in_onnx_files_are_named(tmp_path):
-    pytest.importorskip("onnx")
-    residual_model("simba").to_onnx(tmp_path / "model.onnx")
-    with pytest.raises(ValueError, match="expected a chain of layers.* as residual connections do"):
-        MLP.from_onnx(tmp_path / "model.onnx")
-
-
 @pytest.mark.skipif(not shutil.which("gcc"), reason="needs a compiler")
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_c_files_have_the_bits_of_predict(dtype, tmp_path):

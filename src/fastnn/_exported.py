@@ -125,14 +125,15 @@ class Exported(Stored):
     def from_onnx(cls, path: FilePath, *, output: str | None = None, random_state: Any = None) -> Self:
         """Read a dense network from an ONNX file, written by `to_onnx` or exported by PyTorch, Keras or skl2onnx.
 
-        The graph must be a chain of layers without residual connections: Gemm, or MatMul and Add, each followed by operators
-        that compute one of the activations of `MLP`. The function that they compute is compared with fastnn's activations,
-        so that its form does not matter. Layer and root mean square normalization before or after an activation, as one
-        operator or composed of others, becomes that of the layer. A product of the inputs with a number per input becomes
-        `input_scale`, and ``z + a * (f(z) - z)`` a parametric activation. A leaky ReLU with another slope than 0.01 becomes
-        "prelu", and so does a parametric ReLU; training then changes the slopes. Operators without effect on predictions,
-        such as Dropout, are left out. Batch normalization directly after a matrix product becomes part of its weights and
-        bias, which rounds them.
+        The graph must be a chain of layers: Gemm, or MatMul and Add, each followed by operators that compute one of the
+        activations of `MLP`. The function that they compute is compared with fastnn's activations, so that its form does
+        not matter. Layer and root mean square normalization before or after an activation, as one operator or composed of
+        others, becomes that of the layer. A product of the inputs with a number per input becomes `input_scale`, and
+        ``z + a * (f(z) - z)`` a parametric activation. A leaky ReLU with another slope than 0.01 becomes "prelu", and so
+        does a parametric ReLU; training then changes the slopes. The sum of a layer's values and the outputs of an earlier
+        layer, or the inputs, becomes a residual connection, with a projection if it comes from a MatMul. Operators without
+        effect on predictions, such as Dropout, are left out. Batch normalization directly after a matrix product becomes
+        part of its weights and bias, which rounds them.
 
         Parameters
         ----------

@@ -1,7 +1,8 @@
 """The layers of a network in an ONNX graph.
 
 The graph must be a chain: each Gemm or MatMul works on a function of the one before, which is an activation, perhaps with a
-normalization. The function may consist of any operators. It is evaluated, and compared with fastnn's activations.
+normalization. The function may consist of any operators. It is evaluated, and compared with fastnn's activations. Residual
+connections may lead from layers to later ones.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ import numpy as np
 from fastnn._checks.layers import OUTPUT_ONLY
 from fastnn._exports.layers import Layer
 from fastnn._exports.onnx_constants import FOLDABLE, folded
-from fastnn._exports.onnx_normalizations import OVER_ROWS, recognised_layer
+from fastnn._exports.onnx_normalizations import OVER_ROWS
 from fastnn._exports.onnx_operators import OPERATORS
 from fastnn._exports.onnx_package import TensorProto
 from fastnn._exports.onnx_reader import OnnxGraph, array_of, attributes_of, is_standard, label
+from fastnn._exports.onnx_residual import completed_layer, summed, with_places
 from fastnn._exports.onnx_values import Base, Value, between, is_row, step_of
 
 if TYPE_CHECKING:
@@ -56,6 +58,7 @@ def layers_of(graph: OnnxGraph) -> list[Layer]:
     layers = _finished(output, "the output")
     if layers[-1].normalization is not None:
         raise ValueError(f"{label(output.node)}: expected normalizations between layers, got one after the last of them")
+    layers = with_places(layers)
     dtype = np.float64 if any(layer.weights.dtype == np.float64 for layer in layers) else np.float32
     return [layer.astype(dtype) for layer in layers]
 
@@ -100,10 +103,7 @@ def _result(node: Any, inputs: list[Any], opset: int) -> Value:
         raise ValueError(f"{label(node)}: expected the last axis, got axis {attributes_of(node)['axis']}")
     bases = {id(one.base): one.base for one in inputs if isinstance(one, Value)}
     if len(bases) > 1:
-        raise ValueError(
-            f"{label(node)}: expected a chain of layers, got a node that combines several of them, as residual connections "
-            "do"
-        )
+        return summed(node, inputs)
     base = next(iter(bases.values()))
     for one in inputs:
         if base.width and isinstance(one, np.ndarray) and not is_row(one, base.width):
@@ -135,7 +135,8 @@ def _next_layer(node: Any, inputs: list[Any]) -> Value:
         scales = _scales(before, node, len(weights))
     if layers and layers[-1].activation in OUTPUT_ONLY:
         raise ValueError(f"{label(node)}: expected the end of the network after {layers[-1].activation}")
-    return Value(Base(n_out, 2, weights, bias, layers, scales))
+    base = before.base
+    return Value(Base(n_out, 2, weights, bias, layers, scales, [*base.ends, before], base.settled))
 
 
 def _scales(before: Value, node: Any, n_in: int) -> NDArray[Any] | None:
@@ -155,7 +156,7 @@ def _scales(before: Value, node: Any, n_in: int) -> NDArray[Any] | None:
 
 def _finished(value: Value, place: str) -> list[Layer]:
     """Return the layers up to a value."""
-    return [*value.base.layers, recognised_layer(value, place)]
+    return [*value.base.layers, completed_layer(value, place)]
 
 
 def _of_gemm(node: Any, inputs: list[Any]) -> tuple[Any, Any]:

@@ -42,6 +42,12 @@ class Base:
         The layers before.
     scales : ndarray or None
         The factors of the inputs, before the first product.
+    ends : list of Value
+        The values on which the products before and this one work: the inputs, and the outputs of each layer.
+    settled : dict
+        Of layers in which residual connections begin: the place of their normalization, which must be that for all of these.
+    sum : Sum or None
+        The sum in which a residual connection ends. The base is then that sum, and the weights and bias stand for none.
     counter : iterator
         Numbers for the values that are computed from this one.
     """
@@ -52,6 +58,9 @@ class Base:
     bias: Any = None
     layers: list[Layer] = field(default_factory=list)
     scales: Any = None
+    ends: list[Value] = field(default_factory=list)
+    settled: dict[int, str] = field(default_factory=dict)
+    sum: Any = None
     counter: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
 
