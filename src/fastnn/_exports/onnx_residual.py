@@ -84,9 +84,13 @@ def completed_layer(value: Value, place: str) -> Layer:
     if not any(plain):
         raise ValueError(f"{label(value.node)}: expected one activation, before or after a residual connection, got two")
     source = rest if plain[0] else first
-    return Layer(
-        *(first.weights, first.bias, source.activation, source.slopes, _normalization(first, rest, place)),
-        *(first.scales, source.alphas, replace(residual, place=("" if all(plain) else "before" if plain[0] else "after"))),
+    return replace(
+        source,  # of which the layer has the activation
+        weights=first.weights,
+        bias=first.bias,
+        scales=first.scales,
+        normalization=_normalization(first, rest, place),
+        residual=replace(residual, place="" if all(plain) else "before" if plain[0] else "after"),
     )
 
 
@@ -187,8 +191,8 @@ def _normalization(first: Layer, rest: Layer, place: str) -> Normalization | Non
 
 
 def _values(layer: Layer) -> Iterator[Any]:
-    yield from (layer.weights, layer.bias, layer.activation, layer.slopes, layer.alphas, layer.scales)
     normalization, residual = layer.normalization, layer.residual
+    yield from vars(replace(layer, normalization=None, residual=None)).values()
     yield from () if normalization is None else (normalization.name, normalization.gains, normalization.shifts)
     yield from () if residual is None else (residual.begin, residual.place, residual.projection)
 
