@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from libraries import Work, torch_on
+from step_races import assert_same_predictions, race
 
 from fastnn import MLP, Adam, Trainer
 
@@ -105,21 +106,6 @@ UPDATES = {"fastnn": fastnn_update, "PyTorch": torch_update}
 @pytest.mark.parametrize("critic", [Critic(64, 64), Critic(256, 64), Critic(256, 256)], ids=str)
 def test_update(contest, n_threads, critic, contestant):
     if contestant != "fastnn":
-        assert_same_predictions(Critic(critic.width, critic.batch_size, dropout=0.0))
-    update, _ = UPDATES[contestant](critic)
-    anchor = None if contestant == "fastnn" else fastnn_update(critic)[0]
-    table = "microseconds an update of two critics, float32, 1 thread"
-    contest(f"critics, {critic}", contestant, update, anchor, table=table, row=str(critic), flop=critic.flop)
-
-
-def assert_same_predictions(critic: Critic) -> None:
-    """Make some updates with both libraries, without dropout, and compare the critics' predictions."""
-    (ours, critics), (theirs, modules) = fastnn_update(critic), torch_update(critic)
-    for _ in range(5):
-        ours()
-        theirs()
-    torch, x = torch_on(1), memory()[0][:100]
-    for model, module in zip(critics, modules, strict=True):
-        with torch.no_grad():
-            wanted = module(torch.from_numpy(x)).numpy()
-        np.testing.assert_allclose(model.predict(x), wanted, rtol=1e-3, atol=1e-4)
+        same = Critic(critic.width, critic.batch_size, dropout=0.0)
+        assert_same_predictions(fastnn_update(same), torch_update(same), memory()[0][:100], atol=1e-4)
+    race(contest, "critics", critic, contestant, UPDATES, table="microseconds an update of two critics, float32, 1 thread")

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from libraries import Work, torch_on
+from step_races import assert_same_predictions, race
 
 from fastnn import MLP, Adam, Trainer
 
@@ -95,19 +96,6 @@ STEPS = {"fastnn": fastnn_step, "without connections": without_connections, "PyT
 @pytest.mark.parametrize("case", [Case(64, 64), Case(128, 256)], ids=str)
 def test_step(contest, n_threads, case, contestant):
     if contestant == "PyTorch":
-        assert_same_predictions(case)
-    step, _ = STEPS[contestant](case)
-    anchor = None if contestant == "fastnn" else fastnn_step(case)[0]
+        assert_same_predictions(fastnn_step(case), torch_step(case), case.data()[0])
     table = "microseconds a step with residual connections, float32, 1 thread"
-    contest(f"residual, {case}", contestant, step, anchor, table=table, row=str(case), flop=case.flop)
-
-
-def assert_same_predictions(case: Case) -> None:
-    """Make some steps with both libraries, and compare the predictions."""
-    (ours, model), (theirs, predict) = fastnn_step(case), torch_step(case)
-    for _ in range(5):
-        ours()
-        theirs()
-    torch, X = torch_on(1), case.data()[0]
-    with torch.no_grad():
-        np.testing.assert_allclose(model.predict(X), predict(torch.from_numpy(X)).numpy(), rtol=1e-3, atol=1e-3)
+    race(contest, "residual", case, contestant, STEPS, table=table)
