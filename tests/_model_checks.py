@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from _helpers import run_script
@@ -259,7 +261,11 @@ def assert_compiled_code_has_the_bits_of_python(models_and_data):
 
 
 def assert_instruction_sets_print_the_same(program):
-    """Run a program, which prints a digest of its results, on each instruction set; all that fuse must print the same."""
+    """Run a program, which prints a digest of its results, on each instruction set; all that fuse must print the same.
+
+    It may import the modules beside the tests.
+    """
+    program = f"import sys\nsys.path.insert(0, {str(Path(__file__).parent)!r})\n{program}"
     fused = [name for name in _core.usable_instruction_sets() if name != "baseline"]
     digests = {name: run_script(program, FASTNN_ISA=name).stdout for name in _core.usable_instruction_sets()}
     assert len({digests[name] for name in fused}) <= 1
