@@ -47,7 +47,7 @@ def settings(parameter: str) -> dict[str, Any]:
     """Return other parameters that give this one an effect."""
     if parameter in ("momentum", "power_t", "nesterovs_momentum", "learning_rate"):
         return {"solver": "sgd", "learning_rate": "invscaling"}
-    return {"early_stopping": True} if parameter in ("validation_fraction", "scoring") else {}
+    return {"early_stopping": True} if parameter in ("validation_fraction", "scoring", "ties") else {}
 
 
 def matters(parameter: str, value: Any) -> bool:

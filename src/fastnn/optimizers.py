@@ -326,8 +326,9 @@ class Muon(Optimizer):
     other parameters with the same learning rate: biases, the first and the last layer, projections, and other kinds.
 
     The definition is that of PyTorch's Muon with ``adjust_lr_fn="match_rms_adamw"``, which computes o in bfloat16, while
-    fastnn does in the dtype of the model. A network without two hidden layers is trained by AdamW. There is no function
-    of arrays in `fastnn.ops`, because an update depends on the place of a matrix in its network.
+    fastnn does in the dtype of the model. A network without two hidden layers is trained by AdamW, and has no use for
+    `momentum`. There is no function of arrays in `fastnn.ops`, because an update depends on the place of a matrix in its
+    network.
 
     Parameters
     ----------

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fastnn._checks.layers import check_hidden
 from fastnn._checks.limits import MAX_LAYERS, MAX_UNITS
 from fastnn._checks.residual import check_place, pairs_of_layers
 from fastnn._settings import FACTORS
@@ -54,6 +55,14 @@ def check_together(estimator: Any, sizes: list[int]) -> None:
     check_alone(check_shared(estimator.shared, bool(estimator.input_scale)), pairs)
     check_place(estimator.residual_place, pairs)
     _check_normalization(estimator)
+    for name, none in (("dropout", 0.0), ("normalization", None), ("parametric_activation", False)):
+        value = getattr(estimator, name)
+        check_hidden(name, value.tolist() if isinstance(value, np.ndarray) else value, none, len(sizes))
+    if callable(estimator.learning_rate):
+        _check_default(estimator, "learning_rate_init", 0.001, "a schedule as learning_rate")
+    if not estimator.early_stopping:
+        _check_default(estimator, "scoring", None, "early_stopping=False")
+        _check_default(estimator, "ties", "first", "early_stopping=False")
     settings = estimator.layer_settings
     if isinstance(settings, list | tuple) and len(settings) != len(sizes) + 1:
         raise ValueError(f"layer_settings: expected {len(sizes) + 1}: one per layer, got a list of {len(settings)}")
@@ -90,6 +99,8 @@ def _check_lbfgs(estimator: Any) -> None:
             raise ValueError(
                 f"{name}: expected another solver, got {value!r} for solver={estimator.solver!r}, which can't use it"
             )
+    if callable(estimator.learning_rate):
+        _check_default(estimator, "learning_rate", "constant", f"solver={estimator.solver!r}")
     if isinstance(estimator.solver, str):
         return
     for name, default, own in _OF_LBFGS:
@@ -108,10 +119,14 @@ def _check_object(estimator: Any) -> None:
     if callable(estimator.learning_rate) or isinstance(solver, SGD):
         given.append(("learning_rate", "constant"))
     for name, default in given:
-        value = getattr(estimator, name)
-        if value != default:
-            expected = f"expected the default {default!r} for solver={solver!r}, which contains its own parameters"
-            raise ValueError(f"{name}: {expected}, got {value!r}")
+        _check_default(estimator, name, default, f"solver={solver!r}, which contains its own parameters")
+
+
+def _check_default(estimator: Any, name: str, default: Any, beside: str) -> None:
+    """Raise ValueError if a parameter that has no effect beside another one has another value than its default."""
+    value = getattr(estimator, name)
+    if isinstance(value, str) != isinstance(default, str) or value != default:
+        raise ValueError(f"{name}: expected the default {default!r} for {beside}, got {value!r}")
 
 
 def _check_normalization(estimator: Any) -> None:

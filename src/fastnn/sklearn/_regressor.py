@@ -114,8 +114,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         Factors of learning rate, epsilon and weight decay, penalties, and frozen parameters: one for all layers, or one per
         layer, the output layer's last. Not for lbfgs.
     scoring : str or callable, default=None
-        The score that `early_stopping` watches: a name in `sklearn.metrics.get_scorer_names()`, or a function of
-        estimator, X and y. If None, the coefficient of determination.
+        The score that `early_stopping` watches, without which it must be None: a name in
+        `sklearn.metrics.get_scorer_names()`, or a function of estimator, X and y. If None, the coefficient of determination.
     resume : bool, default=False
         With `warm_start`, continue exactly where the last fit ended, with its moments, step count, random numbers,
         held-out rows and stopping rules. The result has the bits of a single longer fit.
