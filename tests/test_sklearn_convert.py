@@ -7,6 +7,7 @@ import warnings
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 pytest.importorskip("sklearn")
 
@@ -342,8 +343,10 @@ def test_values_with_another_name_in_scikit_learn_are_translated(given, expected
     ids=str,
 )
 def test_values_unknown_to_scikit_learn_raise(parameter, value):
-    estimator = ours.MLPRegressor(hidden_layer_sizes=(3, 3), max_iter=1, random_state=0, **{parameter: value})
-    for one in (estimator, clone(estimator).fit(X, ROOTS)):
+    options = {"hidden_layer_sizes": (3, 3), "max_iter": 1, "random_state": 0, "early_stopping": parameter == "scoring"}
+    estimator = ours.MLPRegressor(**options, **{parameter: value})
+    rows = sparse.csr_matrix(X) if parameter == "lazy_updates" else X
+    for one in (estimator, clone(estimator).fit(rows, ROOTS)):
         with pytest.raises(ValueError, match=f"^{parameter}: expected .*(one of scikit-learn's|scikit-learn has).*got .*"):
             one.to_sklearn()
 
