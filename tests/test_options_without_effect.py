@@ -14,8 +14,8 @@ X, Y = RNG.normal(size=(20, 3)), RNG.normal(size=(20, 2))
 FROZEN_WEIGHTS = LayerSettings(frozen={"weights": True})
 
 
-def model_of(layer_sizes=(3, 6, 5, 4, 2), **options):
-    return MLP(layer_sizes, "tanh", dtype=np.float64, random_state=0, **options)
+def model_of(**options):
+    return MLP((3, 6, 5, 4, 2), "tanh", dtype=np.float64, random_state=0, **options)
 
 
 def settings_of(layer, **options):
@@ -28,9 +28,6 @@ FACTORS = [{"learning_rate_factor": 0.5}, {"learning_rate_factor": OF_BIASES}, {
 
 # Options of models, and what they raise.
 OF_MODELS = [
-    ({"layer_sizes": (3, 2), "dropout": 0.5}, "dropout: expected the default 0.0 for a network without hidden layers"),
-    ({"layer_sizes": (3, 2), "normalization": "rms_norm"}, "normalization: expected the default None for a network"),
-    ({"layer_sizes": (3, 2), "parametric_activation": True}, "parametric_activation: expected the default False"),
     (
         {"residual_place": "before"},
         "residual_place: expected the default 'after' without residual conn.*, got 'before'",
@@ -136,6 +133,11 @@ def test_neutral_settings_are_accepted(options):
     model_of().fit(X, Y, **options)
 
 
+def test_what_is_for_all_hidden_layers_may_be_for_none():
+    options = {"dropout": 0.5, "normalization": "layer_norm", "parametric_activation": True}
+    MLP((3, 2), "tanh", **options).fit(X, Y)
+
+
 def test_a_refused_assignment_changes_nothing():
     trainer = Trainer(model_of(), optimizer=AdamW(), layer_settings=LayerSettings(weight_decay_factor=2.0))
     with pytest.raises(ValueError, match="weight_decay_factor: expected the default for AdamW with weight_decay=0.0"):
@@ -196,7 +198,6 @@ OF_ESTIMATORS = [
     ({"residual_place": "before"}, "residual_place: expected the default 'after' without residual connections"),
     ({"normalization_place": "after"}, "normalization_place: expected the default 'before' without normalization"),
     ({"lazy_updates": True}, "lazy_updates: expected False for dense rows"),
-    ({"hidden_layer_sizes": (), "dropout": 0.5}, "dropout: expected the default 0.0 for a network without hidden layers"),
     ({"scoring": "r2"}, "scoring: expected the default None for early_stopping=False, got 'r2'"),
     ({"ties": "last"}, "ties: expected the default 'first' for early_stopping=False, got 'last'"),
     ({"learning_rate": schedules.Cosine(0.1, 5), "learning_rate_init": 0.1}, "learning_rate_init: expected the default"),

@@ -178,12 +178,6 @@ class MLP(Trained, Differentiated, Exported):
         normalizations = _layers.layer_normalizations(normalization, normalization_place, n_hidden, _core.NORMALIZATIONS)
         with_own_parameters = _core.LAYER_ACTIVATIONS[len(_core.ACTIVATIONS) :]
         parametric = _layers.parametric_layers(parametric_activation, activations, ("identity", *with_own_parameters))
-        for name, given, default in (
-            ("dropout", dropout, 0.0),
-            ("normalization", normalization, None),
-            ("parametric_activation", parametric_activation, False),
-        ):
-            _layers.check_hidden(name, given, default, n_hidden)
         scaled, input_rate = flag("input_scale", input_scale), _layers.dropout_rate("input_dropout", input_dropout)
         check_init(init, len(activations))
         float_type = _layers.float_dtype(dtype)

@@ -83,13 +83,6 @@ def _hidden_activations(
     return tuple(_activation("activation", each, allowed) for each in given) * count
 
 
-def check_hidden(argument: str, given: Any, default: Any, n_hidden: int) -> None:
-    """Raise ValueError if something other than the default is given for all hidden layers, of which there are none."""
-    is_list = isinstance(given, Sequence) and not isinstance(given, str)
-    if n_hidden == 0 and not is_list and given != default:
-        raise ValueError(f"{argument}: expected the default {default!r} for a network without hidden layers, got {given!r}")
-
-
 def dropout_rates(dropout: float | Sequence[float], n_hidden: int) -> tuple[float, ...]:
     """Return one rate per hidden layer."""
     if isinstance(dropout, Sequence) and not isinstance(dropout, str):

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from fastnn._checks.layers import check_hidden
 from fastnn._checks.limits import MAX_LAYERS, MAX_UNITS
 from fastnn._checks.residual import check_place, pairs_of_layers
 from fastnn._settings import FACTORS
@@ -55,9 +54,6 @@ def check_together(estimator: Any, sizes: list[int]) -> None:
     check_alone(check_shared(estimator.shared, bool(estimator.input_scale)), pairs)
     check_place(estimator.residual_place, pairs)
     _check_normalization(estimator)
-    for name, none in (("dropout", 0.0), ("normalization", None), ("parametric_activation", False)):
-        value = getattr(estimator, name)
-        check_hidden(name, value.tolist() if isinstance(value, np.ndarray) else value, none, len(sizes))
     if callable(estimator.learning_rate):
         _check_default(estimator, "learning_rate_init", 0.001, "a schedule as learning_rate")
     if not estimator.early_stopping:
