@@ -23,19 +23,20 @@ class Columns:
     """The preprocessing of a pandas.DataFrame, fitted on the rows of the training."""
 
     def __init__(self, frame):
-        self._numeric = [name for name in frame if frame[name].dtype.kind in "iuf"]
-        others = [name for name in frame if name not in self._numeric]
+        others = [name for name in frame if frame[name].dtype.kind not in "iuf"]
+        self._numeric = [name for name in frame if name not in others and frame[name].notna().any()]
         self._categories = {name: sorted(frame[name].dropna().astype(str).unique()) for name in others}
         self._one_hot = [name for name in others if len(self._categories[name]) < MOST_ONE_HOT]
         self._embedded = [name for name in others if name not in self._one_hot]
         X = self._numbers(frame)
-        low, self._median, high = np.quantile(X, [0.25, 0.5, 0.75], axis=0)
-        spread = np.where(high > low, high - low, 0.5 * (X.max(axis=0) - X.min(axis=0)))
+        least, low, self._median, high, most = np.nanquantile(X, [0, 0.25, 0.5, 0.75, 1], axis=0).reshape(5, -1)
+        spread = np.where(high > low, high - low, 0.5 * (most - least))
         self._factor = np.where(spread > 0, 1 / np.where(spread > 0, spread, 1), 0)
 
     def __call__(self, frame):
         """Return the rows as numbers: numeric columns, one-hot columns, and codes of columns with many categories."""
-        scaled = (self._numbers(frame) - self._median) * self._factor
+        X = self._numbers(frame)
+        scaled = np.where(np.isnan(X), 0, (X - self._median) * self._factor)  # medians instead of missing numbers
         smooth = scaled / np.sqrt(1 + (scaled / 3) ** 2)
         return np.column_stack([smooth, *(self._codes(frame, name) for name in self._embedded)])
 
@@ -43,7 +44,7 @@ class Columns:
         return frame[name].astype(str).map({each: i for i, each in enumerate(self._categories[name])}).fillna(-1)
 
     def _numbers(self, frame):
-        columns = [frame[name] for name in self._numeric]
+        columns = [np.empty((len(frame), 0)), *(frame[name].to_numpy(float, na_value=np.nan) for name in self._numeric)]
         for name in self._one_hot:
             codes, n = self._codes(frame, name).to_numpy(), len(self._categories[name])
             # Two categories make one column of 1 and -1. A missing category makes zeros.
@@ -96,14 +97,13 @@ def fit(frame, y, validation_frame, validation_y, *, epochs=256, random_state=0)
     columns, classifies = Columns(frame), np.asarray(y).dtype.kind != "f"
     X, validation_X = (columns(each).astype(np.float32) for each in (frame, validation_frame))
     if classifies:
-        classes, targets = np.unique(y, return_inverse=True)
-        validation_targets = np.searchsorted(classes, validation_y)
+        classes, codes = np.unique([*y, *validation_y], return_inverse=True)
+        targets, validation_targets = np.split(codes, [len(y)])
     else:
         mean, deviation, low, high = np.mean(y), np.std(y), np.min(y), np.max(y)
         targets, validation_targets = ((np.asarray(each) - mean) / deviation for each in (y, validation_y))
     model = network(columns, X, len(classes) if classifies else 1, classifies=classifies, random_state=random_state)
-    batch_size = min(BATCH_SIZE, len(X))
-    steps = epochs * (len(X) // batch_size)
+    steps = epochs * (len(X) // (batch_size := min(BATCH_SIZE, len(X))))
     trainer = Trainer(
         model,
         CrossEntropy(label_smoothing=0.1) if classifies else "mse",

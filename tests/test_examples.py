@@ -78,6 +78,55 @@ def test_realmlp_predicts_numbers_and_classes(example):
     assert right > 0.75
 
 
+@pytest.mark.filterwarnings("error")
+def test_realmlp_takes_missing_values_and_new_categories(example):
+    pd, realmlp = pytest.importorskip("pandas"), example("realmlp")
+    rng, n = np.random.default_rng(0), 400
+    towns = np.array([f"town {i}" for i in range(20)])
+    frame = pd.DataFrame(
+        {
+            "size": np.where(rng.random(n) < 0.1, np.nan, rng.normal(size=n)),
+            "rooms": pd.array(rng.integers(0, 5, n), dtype="Int64"),
+            "absent": np.nan,
+            "constant": 1.0,
+            "kind": "flat",
+            "nothing": pd.Series([None] * n, dtype=object),
+            "town": pd.Series(towns[rng.integers(0, 20, n)], dtype=object),
+            "color": pd.Categorical(np.array(["red", "blue"])[rng.integers(0, 2, n)]),
+            "new": rng.random(n) < 0.5,
+        }
+    )
+    frame.loc[::5, ["rooms", "town"]] = None
+    y = 2 * frame["size"].fillna(0).to_numpy() + frame["new"].to_numpy()
+    others = frame[300:].assign(color="green", kind="house")
+    others.loc[300:320, "town"] = "elsewhere"
+    for target in (y, np.where(y > 0.5, "large", "small"), y > 0.5):
+        predict = realmlp.fit(frame[:200], target[:200], frame[200:300], target[200:300], epochs=32)
+        found, wanted = predict(others), target[300:]
+        assert found.shape == (100,)
+        right = np.mean(found == wanted) if target is not y else 1 - np.mean((found - wanted) ** 2) / np.var(wanted)
+        assert right > 0.8
+
+
+@pytest.mark.parametrize("names", [["size"], ["town"], ["town", "color"]])
+def test_realmlp_takes_columns_of_one_kind(example, names):
+    pd, realmlp = pytest.importorskip("pandas"), example("realmlp")
+    rng = np.random.default_rng(0)
+    numbers = rng.integers(0, 20, 300)
+    frame = pd.DataFrame({"size": numbers / 20, "town": [f"town {i}" for i in numbers], "color": "red"})[names]
+    y = numbers > 9
+    right = realmlp.fit(frame[:200], y[:200], frame[200:], y[200:], epochs=64)(frame[200:]) == y[200:]
+    assert right.mean() > 0.95
+
+
+def test_realmlp_takes_classes_that_only_the_validation_has(example):
+    pd, realmlp = pytest.importorskip("pandas"), example("realmlp")
+    frame = pd.DataFrame({"size": np.linspace(-1, 1, 60)})
+    y = np.where(frame["size"] > 0, "large", "small").astype(object)
+    y[-1] = "rare"
+    assert (realmlp.fit(frame[::2], y[::2], frame[1::2], y[1::2], epochs=16)(frame[::2]) == y[::2]).mean() > 0.9
+
+
 def test_networks_of_positions_learn_a_picture(example):
     siren = example("siren")
     positions, colors = siren.picture(32)
