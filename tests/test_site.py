@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import itertools
 import re
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 DOCS = Path(__file__).parents[1] / "docs"
-PARTS = ["callbacks", "jit", "losses", "ops", "optimizers", "reference", "schedules", "sklearn"]
+PARTS = ["callbacks", "dask", "embeddings", "jit", "losses", "ops", "optimizers", "reference", "schedules", "sklearn"]
 MODULES = ["fastnn", *(f"fastnn.{part}" for part in PARTS)]
 DIRECTIVE = re.compile(r"^\.\. (auto\w+|data|currentmodule)::[ ]*(\S*)", re.MULTILINE)
 
@@ -39,6 +40,22 @@ def test_every_public_name_is_on_an_api_page(module):
     names = documented()
     homes = [module, "fastnn.optimizers"] if module == "fastnn" else [module]  # fastnn repeats the optimizers
     assert [name for name in public if not names & {f"{home}.{name}" for home in homes}] == []
+
+
+def examples(thing):
+    """Return whether a function, or a class or one of its methods, has an example."""
+    texts = [thing.__doc__, *(member.__doc__ for member in (vars(thing).values() if inspect.isclass(thing) else ()))]
+    return any(">>>" in (text or "") for text in texts)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_public_class_and_function_has_an_example(module):
+    try:
+        names = importlib.import_module(module).__all__
+        public = {name: getattr(importlib.import_module(module), name) for name in names}
+    except ImportError as error:
+        pytest.skip(str(error))
+    assert [name for name, thing in public.items() if callable(thing) and not examples(thing)] == []
 
 
 def test_every_page_of_the_guide_is_in_a_table_of_contents():

@@ -17,6 +17,17 @@ class DivergedError(ArithmeticError):
         The epoch in which the loss became NaN or infinite, counted from 1.
     history : History
         The history of the epochs before. It is empty if a single step diverged.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn
+    >>> X = np.linspace(-1, 1, 50)[:, np.newaxis]
+    >>> try:
+    ...     fastnn.MLP((1, 8, 1), random_state=0).fit(X, X**2, optimizer=fastnn.SGD(1e6), epochs=100)
+    ... except fastnn.DivergedError as error:
+    ...     print(error.epoch == len(error.history["loss"]) + 1)
+    True
     """
 
     def __init__(self, message: str, epoch: int = 1, history: History | None = None) -> None:

@@ -33,6 +33,14 @@ class Optimizer(Options):
     ----------
     learning_rate : float or callable
         A number >= 0, or a schedule (see `fastnn.schedules`).
+
+    Examples
+    --------
+    >>> from fastnn import optimizers
+    >>> [isinstance(each(), optimizers.Optimizer) for each in (optimizers.SGD, optimizers.Adam)]
+    [True, True]
+    >>> isinstance(optimizers.LBFGS(), optimizers.Optimizer)        # which has no learning rate
+    False
     """
 
     name: ClassVar[str] = ""

@@ -22,6 +22,14 @@ class Embedding(Options):
     ----------
     columns : int or sequence of int, optional
         The columns of X. By default, all columns that are in no other embedding.
+
+    Examples
+    --------
+    >>> from fastnn import embeddings
+    >>> isinstance(embeddings.PBLD([0, 3]), embeddings.Embedding)
+    True
+    >>> embeddings.PBLD([0, 3]).columns
+    (0, 3)
     """
 
     name: ClassVar[str] = ""

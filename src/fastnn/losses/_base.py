@@ -47,6 +47,14 @@ class Loss(Options):
         Whether the two ends of that interval are the only valid targets.
     one_output_per_target : bool
         Whether targets have one column per output of the model.
+
+    Examples
+    --------
+    >>> from fastnn import losses
+    >>> isinstance(losses.Huber(missing="ignore"), losses.Loss)
+    True
+    >>> losses.CrossEntropy().links
+    ('softmax', 'identity')
     """
 
     name: ClassVar[str] = ""
@@ -116,6 +124,15 @@ class CustomLoss(Loss, ABC):
     ----------
     name : str
         The name of the loss in files, which differs from the names of the built-in losses.
+
+    Examples
+    --------
+    >>> from fastnn import jit, losses
+    >>> @jit.loss(gradient=lambda y, p: 4 * (p - y) ** 3)
+    ... def fourth_power(y, p):
+    ...     return (p - y) ** 4
+    >>> isinstance(fourth_power, losses.CustomLoss)
+    True
     """
 
     name: str  # type: ignore[misc]  # of the object
