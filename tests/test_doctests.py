@@ -22,7 +22,7 @@ OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 ROOT = Path(__file__).parents[1]
 MODULES = ["fastnn", *(m.name for m in pkgutil.walk_packages(fastnn.__path__, "fastnn.") if "__main__" not in m.name)]
 # Other packages that appear in examples, besides those that an extra installs.
-OTHERS = ("dask", "distributed", "mpi4py", "onnx", "onnxruntime", "skl2onnx", "skops", "torch")
+OTHERS = ("dask", "distributed", "keras", "mpi4py", "onnx", "onnxruntime", "onnxscript", "skl2onnx", "skops", "torch")
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
 
 
@@ -78,19 +78,12 @@ def test_examples_in_docstrings_hold(name: str) -> None:
             assert runner.failures == 0
 
 
-@pytest.mark.parametrize("name", fastnn.__all__)
-def test_public_names_have_examples(name: str) -> None:
-    value = getattr(fastnn, name)
-    if isinstance(value, type) and not issubclass(value, Exception):
-        assert ">>>" in (value.__doc__ or "")
-
-
-def python_blocks(text: str) -> Iterator[tuple[int, str]]:
-    """Yield each fenced block of Python, with the number of the line before it."""
+def python_blocks(text: str, language: str = "python") -> Iterator[tuple[int, str]]:
+    """Yield each fenced block of a language, with the number of the line before it."""
     lines = text.splitlines(keepends=True)
     start = None
     for number, line in enumerate(lines):
-        if start is None and line.startswith("```python"):
+        if start is None and line.split() == [f"```{language}"]:
             start = number + 1
         elif start is not None and line.startswith("```"):
             yield start, "".join(lines[start:number])
@@ -118,6 +111,26 @@ def test_examples_in_pages_hold(page: Path) -> None:
             if page.name != "README.md":  # the rest of a page about an extra needs the extra too
                 pytest.skip(str(error))
     assert runner.failures == 0
+
+
+OTHER_FRAMEWORKS = [
+    (page.name, block) for page in PAGES for _, block in python_blocks(page.read_text(encoding="utf-8"), "py")
+]
+
+
+@pytest.mark.parametrize(
+    ("page", "block"), OTHER_FRAMEWORKS, ids=[f"{page}-{i}" for i, (page, _) in enumerate(OTHER_FRAMEWORKS)]
+)
+@pytest.mark.filterwarnings("ignore")  # those of the frameworks
+def test_examples_with_other_frameworks_hold(page: str, block: str) -> None:
+    """Run a block marked `py`, which begins with the import of a framework and does not belong to the page's session."""
+    rows = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
+    try:
+        exec(compile(block, page, "exec"), {"np": np, "fastnn": fastnn, "rows": rows})
+    except ImportError as error:
+        if not is_missing(error):
+            raise
+        pytest.skip(str(error))
 
 
 def quotations() -> Iterator[tuple[str, str, str]]:
