@@ -156,7 +156,7 @@ def test_activations_are_recognised_in_any_form(form: str, tmp_path: Path) -> No
         ([lambda: node("Elu", "z", "a", alpha=0.5)], {}, r"Elu\(alpha=0.5\)"),
         ([lambda: node("Clip", "z zero six", "a")], {"zero": scalar(0), "six": scalar(6)}, "Clip"),
         ([lambda: node("Sqrt", "z", "a")], {}, "Sqrt"),
-        ([lambda: node("Sigmoid", "z", "s"), lambda: node("Mul", "s z2", "a")], {"z2": scalar(2)}, "Sigmoid, Mul"),
+        ([lambda: node("Sigmoid", "z", "s"), lambda: node("Sqrt", "s", "a")], {}, "Sigmoid, Sqrt"),
         ([lambda: node("Tanh", "z", "t"), lambda: node("Add", "t z", "a")], {}, "Tanh, Add"),
         ([lambda: node("LeakyRelu", "z", "s"), lambda: node("Tanh", "s", "a")], {}, "LeakyRelu, Tanh"),
         ([lambda: node("Softmax", "z", "t"), lambda: node("Exp", "t", "a")], {}, "Softmax, Exp"),
@@ -297,6 +297,38 @@ def test_batch_normalization_becomes_part_of_the_layer(with_bias: bool, tmp_path
     ]
     parts = {name: (RNG.random(4) + 0.5).astype(np.float32) for name in ("scale", "shift", "mean", "variance")}
     check(written(tmp_path / "a", nodes, {**ARRAYS, **parts}), ("relu", "identity"))
+
+
+@pytest.mark.parametrize("last", ["Gemm", "MatMul"])
+@pytest.mark.parametrize("steps", ["normalize", "multiply", "add", "all"])
+def test_steps_after_an_activation_become_part_of_the_next_layer(steps: str, last: str, tmp_path: Path) -> None:
+    operators = {
+        "normalize": [node("BatchNormalization", "a scale shift mean variance", "n", epsilon=0.01)],
+        "multiply": [node("Mul", "half a", "n")],
+        "add": [node("Add", "a shift", "n")],
+        "all": [
+            node("BatchNormalization", "a scale shift mean variance", "m"),
+            node("Sub", "shift m", "p"),
+            node("Div", "p half", "n"),
+        ],
+    }[steps]
+    product = node("Gemm", "n V C", "y") if last == "Gemm" else node("MatMul", "n V", "y")
+    nodes = [node("Gemm", "x W B", "z"), node("Tanh", "z", "a"), *operators, product]
+    parts = {name: (RNG.random(4) + 0.5).astype(np.float32) for name in ("scale", "shift", "mean", "variance")}
+    arrays = {**ARRAYS, **parts, "half": np.float32([0.5])}
+    check(written(tmp_path / "a", nodes, arrays), ("tanh", "identity"))
+
+
+def test_a_function_before_steps_is_named_as_without_them(tmp_path: Path) -> None:
+    nodes = [node("Gemm", "x W B", "z"), node("Sqrt", "z", "a"), node("Mul", "a B", "n"), node("MatMul", "n V", "y")]
+    with pytest.raises(ValueError, match="another function, of Sqrt, Mul"):
+        MLP.from_onnx(written(tmp_path / "a", nodes, ARRAYS))
+    nodes[1] = node("Softmax", "z", "a", axis=1)
+    with pytest.raises(ValueError, match="expected the end of the network after softmax"):
+        MLP.from_onnx(written(tmp_path / "a", nodes, ARRAYS))
+    nodes[1:3] = [node("Tanh", "z", "a"), node("Mul", "a infinite", "n")]
+    with pytest.raises(ValueError, match="another function, of Tanh, Mul"):
+        MLP.from_onnx(written(tmp_path / "a", nodes, {**ARRAYS, "infinite": np.float32([np.inf])}))
 
 
 def test_images_are_read_as_flat_rows(tmp_path: Path) -> None:

@@ -128,9 +128,10 @@ def _next_layer(node: Any, inputs: list[Any]) -> Value:
     if bias is not None and not (isinstance(bias, np.ndarray) and is_row(bias, n_out)):
         got = bias.shape if isinstance(bias, np.ndarray) else "the network's values"
         raise ValueError(f"{label(node)}: expected a bias of shape ({n_out},), got {got}")
-    layers, scales = [], None
+    layers: list[Layer] = []
+    scales = None
     if before.base.weights is not None:
-        layers = _finished(before, label(node))
+        layers, weights, bias = _with_steps_before(before, weights, bias, label(node))
     else:
         scales = _scales(before, node, len(weights))
     if layers and layers[-1].activation in OUTPUT_ONLY:
@@ -152,6 +153,31 @@ def _scales(before: Value, node: Any, n_in: int) -> NDArray[Any] | None:
             "constants; make this step on the data instead"
         )
     return np.broadcast_to(np.ravel(step[0]), (n_in,))
+
+
+def _with_steps_before(
+    value: Value, weights: NDArray[Any], bias: NDArray[Any] | None, place: str
+) -> tuple[list[Layer], NDArray[Any], NDArray[Any] | None]:
+    """Return the layers up to a value, and the parameters of the product after it.
+
+    These absorb steps ``factor * z + summand`` that follow an activation, such as a batch normalization.
+    """
+    failure: ValueError | None = None
+    while True:
+        try:
+            return _finished(value, place), weights, bias
+        except ValueError as error:
+            failure = failure or error
+        step = step_of(value) if value.node is not None else None
+        if step is None or not all(np.isfinite(1.0 if one is None else one).all() for one in step):
+            raise failure
+        rows = weights.astype(np.float64)
+        factor, summand = (None if one is None else np.broadcast_to(np.ravel(one), len(weights)) for one in step)
+        if summand is not None:
+            bias = (summand @ rows if bias is None else bias + summand @ rows).astype(weights.dtype)
+        if factor is not None:
+            weights = (factor[:, None] * rows).astype(weights.dtype)
+        value = next(one for one in value.inputs if isinstance(one, Value))
 
 
 def _finished(value: Value, place: str) -> list[Layer]:
