@@ -97,10 +97,13 @@ def spread(values: np.ndarray, digits: int, unit: str = "") -> str:
 def summary(paths: list[str]) -> list[str]:
     """Return the lines of a table in Markdown: errors with their spread, the mean difference, and the ratio of times."""
     lines = [json.loads(line) for path in paths for line in Path(path).read_text().splitlines()]
-    groups: dict[tuple, list] = {}
+    merged: dict[tuple, dict] = {}  # a later line replaces the results of an earlier one
     for line in lines:
+        merged.setdefault(tuple(line.get(key, 1) for key in ("table", "train", "threads", "seed")), {}).update(line)
+    groups: dict[tuple, list] = {}
+    for (*group, _), line in merged.items():
         if set(line) >= set(CONTESTANTS):
-            groups.setdefault((line["table"], line["train"], line.get("threads", 1)), []).append(line)
+            groups.setdefault(tuple(group), []).append(line)
     texts = [
         "| table | rows for training | seeds | fastnn | pytabkit | difference | fastnn | pytabkit | ratio |",
         "|---|---|---|---|---|---|---|---|---|",

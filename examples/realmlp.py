@@ -85,9 +85,9 @@ def settings_of(model):
             rate["alphas"] = decay["alphas"] = 0.1
         if layer == 0:
             rate["scales"] = decay["scales"] = 6.0
-            slow = [0.1 if isinstance(embedding, PBLD) else None for embedding in model.embeddings]
-            if any(slow):
-                rate["embedding_parameters"] = decay["embedding_parameters"] = slow
+            factors = [0.1 if isinstance(embedding, PBLD) else 1.0 for embedding in model.embeddings]
+            if factors:
+                rate["embedding_parameters"] = decay["embedding_parameters"] = factors
         settings.append(LayerSettings(rate, weight_decay_factor=decay))
     return settings
 
