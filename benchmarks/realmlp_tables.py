@@ -110,7 +110,7 @@ def summary(paths: list[str]) -> list[str]:
     ]
     for (name, n_train, n_threads), both in groups.items():
         ours, theirs = (np.array([line[c]["error"] for line in both]) for c in CONTESTANTS)
-        unit, digits = ("", 1 if theirs.mean() > 10 else 2) if theirs.mean() > 1 else (" %", 1)
+        unit, digits = ("", max(0, 2 - int(np.log10(theirs.mean())))) if theirs.mean() > 1 else (" %", 1)
         ours, theirs = (100 * each if unit else each for each in (ours, theirs))
         difference = (ours - theirs).std(ddof=1) / np.sqrt(len(both)) if len(both) > 1 else np.nan
         clock = "processor" if n_threads == 1 else "seconds"
