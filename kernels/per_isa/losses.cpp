@@ -9,8 +9,7 @@ namespace {
 
 template <class T, template <class> class L> T compute_elements(const Loss &loss, const LossRow<T> &r) {
     if constexpr (L<T>::may_be_focal)
-        if (loss.n_parameters)
-            return elementwise_loss<T, BinaryFocal>(r, T(loss.parameters[0]));
+        if (loss.n_parameters) return elementwise_loss<T, BinaryFocal>(r, T(loss.parameters[0]));
     return elementwise_loss<T, L>(r, T(loss.parameter));
 }
 
@@ -28,9 +27,7 @@ template <class T, template <class> class L> constexpr LossKernels<T> loss_kerne
     return kernels;
 }
 
-template <class T> T given_gradient(const Loss &, const LossRow<T> &r) {
-    return elementwise_loss<T, GivenGradient>(r, T(0));
-}
+template <class T> T given_gradient(const Loss &, const LossRow<T> &r) { return elementwise_loss<T, GivenGradient>(r, T(0)); }
 
 template <class T> constexpr Losses<T> own_losses() {
 #define ROW(name, Struct) loss_kernels<T, Struct>(),

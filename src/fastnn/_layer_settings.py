@@ -55,10 +55,10 @@ class LayerSettings(Options):
 
     A factor is a number, or a mapping from kinds of parameters to numbers: "weights", "biases", "slopes", "gains",
     "shifts", "alphas", "scales", "output_scales", "projections" and "embedding_parameters", which are the names of the
-    attributes of `MLP`. Kinds that a mapping lacks have their defaults. A trainer refuses factors that change no update, such as
-    those of frozen parameters, of a weight decay of 0, and of the epsilon of weights that `Muon` updates. The settings of the
-    first layer are also those of the embeddings before it. For "embedding_parameters", a mapping may have a list with one value
-    per embedding, or None for its default, in place of one for all.
+    attributes of `MLP`. Kinds that a mapping lacks have their defaults. A trainer refuses factors that change no update,
+    such as those of frozen parameters, of a weight decay of 0, and of the epsilon of weights that `Muon` updates. The
+    settings of the first layer are also those of the embeddings before it. For "embedding_parameters", a mapping may have a
+    list with one value per embedding, or None for its default, in place of one for all.
 
     Parameters
     ----------
