@@ -9,7 +9,7 @@ import numpy as np
 
 from fastnn._checks.limits import MAX_LAYERS, MAX_UNITS
 from fastnn._checks.residual import check_place, pairs_of_layers
-from fastnn._settings import FACTORS
+from fastnn._setting_checks import FACTORS
 from fastnn._shared_ensemble import check_alone, check_shared
 from fastnn.optimizers import LBFGS, SGD, Optimizer
 

@@ -21,7 +21,7 @@ from fastnn._layer_settings import check_layer_settings
 from fastnn._model import MLP
 from fastnn._native import network_of
 from fastnn._rates import LearningRate
-from fastnn._settings import FACTORS
+from fastnn._setting_checks import FACTORS
 from fastnn._storage.describe import described, optimizer_of
 from fastnn._trainer import Trainer
 from fastnn._views import carry_over

@@ -8,14 +8,15 @@ from itertools import groupby, pairwise
 from typing import Any, NamedTuple
 
 from fastnn import reference
+from fastnn._block_settings import Blocks, BlockSettings
 from fastnn._engine.portable._layers import Parameters
 from fastnn._engine.portable._rows import Array
-from fastnn._layer_settings import EMBEDDED, Blocks, BlockSettings
+from fastnn._layer_settings import EMBEDDED
 from fastnn.embeddings import Embedding, stage_width
+from fastnn.optimizers import Muon
 from fastnn.reference.embeddings import FORMULAS as EMBEDDING_FORMULAS
 from fastnn.reference.normalization import NORMALIZATIONS as _NORMALIZATIONS
 from fastnn.reference.parametric import PARAMETRIC
-from fastnn.reference.updates import is_hidden_matrix
 
 LAYER_ACTIVATIONS = (*reference.ACTIVATIONS, *PARAMETRIC)  # the activations of networks
 NORMALIZATIONS = tuple(_NORMALIZATIONS)
@@ -139,7 +140,7 @@ def parts_of(blocks: Sequence[Block], settings: Blocks | None, n_layers: int, *,
         return settings.embeddings[block.layer] if block.kind == EMBEDDED else settings.layers[block.layer][block.kind]
 
     def matrix(block: Block) -> Block | None:
-        return block if apart and is_hidden_matrix(block.layer, block.kind, n_layers) else None
+        return block if apart and Muon.is_orthogonal(block.layer, block.kind, n_layers) else None
 
     groups = [(key, list(group)) for key, group in groupby(blocks, lambda block: (own(block), matrix(block)))]
     return [
