@@ -60,6 +60,8 @@ def test_names_are_those_of_the_reference():
     networks = {"blend", "dropout_mask", "forward", "input_gradient", "jacobian", "loss_and_gradient", "train", "vjp"}
     of_models = {"Normalization", "layer_norm", "layer_norm_grad", "rms_norm", "rms_norm_grad", "ema_share"}
     of_models |= {"embed", "embed_grad", "scale_inputs", "scale_inputs_grad", "Connection"}
+    of_models |= {"MemberScales", "mean_of_members", "repeat_rows", "scaled_sums", "scaled_sums_grad"}
+    of_models |= {"separate_outputs", "separate_outputs_grad"}
     assert set(ops.__all__) == set(reference.__all__) - reference_only - networks - of_models
     assert {f"{name}_grad" for name in activations.__all__ if not name.endswith("_grad")} <= set(activations.__all__)
 

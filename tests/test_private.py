@@ -15,6 +15,7 @@ from test_imports import folder_of, modules
 
 OWNERS = {
     "_model",
+    "_trained",
     "_derivatives",
     "_trainer",
     "_gradient_steps",
