@@ -310,7 +310,7 @@ def test_a_missing_client_is_named():
         ({"categorical_features": np.array([True, False, False, False])}, "categorical_features: expected None"),
         ({"drop_last": True}, "drop_last: expected False"),
         ({"progress": True}, "progress: expected False"),
-        ({"scoring": "f1"}, "scoring: expected None"),
+        ({"scoring": "f1"}, "scoring: expected the default None"),
         ({"early_stopping": True}, "early_stopping: expected X_val and y_val"),
         ({"sync_every": 0}, "sync_every: expected"),
         ({"sync_every": "hour"}, "sync_every: expected"),

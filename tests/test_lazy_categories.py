@@ -190,7 +190,7 @@ def test_frozen_tables_and_one_hot_codes_stay():
 
 def test_gradients_of_several_batches_are_refused():
     trainer = Trainer(model_with(SIZES, TABLES), lazy_updates=True)
-    with pytest.raises(ValueError, match="X: expected no vectors of categories, got them for a trainer with lazy_updates"):
+    with pytest.raises(ValueError, match="lazy_updates: expected False for accumulated gradients, got True"):
         trainer.accumulate(*data()[:2])
 
 

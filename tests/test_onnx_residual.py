@@ -91,6 +91,7 @@ READ = {
         "after",
         ((1, 2),),
     ),
+    "factors before the next layer": ("FIRST; Gemm h1 B b z2; Add z2 h1 s2; Mul s2 c h2; LAST", "after", ((1, 2),)),
     "silu": ("FIRST; Gemm h1 B b z2; Add z2 h1 s2; Sigmoid s2 g2; Mul s2 g2 h2; LAST", "before", ((1, 2),)),
 }
 
@@ -114,7 +115,6 @@ REFUSED = {
     "expected no projection between layers of 4 units each": "FIRST; Gemm h1 B b z2; MatMul h1 P p; Add z2 p h2; LAST",
     "as they are or times a matrix without bias": "WIDE; Gemm h1 narrow b z2; Gemm h1 narrow c p; Tanh p q; Add z2 q y",
     "expected a projection from 5 to 4 units, got none": "WIDE; Gemm h1 narrow b z2; Add z2 h1 y",
-    "expected no factors and summands after a residual connection": "FIRST; Gemm h1 B b z2; Add z2 h1 s2; Mul s2 c h2; LAST",
     "to the last layer before its activation": "FIRST; Gemm h1 B b z2; Tanh z2 t2; Add t2 h1 y",
     "all residual connections to end before activations, or all after": (
         "FIRST; Gemm h1 B b z2; Tanh z2 t2; Add t2 h1 h2; Gemm h2 P c z3; Add z3 h2 s3; Relu s3 h3; Gemm h3 C c y"

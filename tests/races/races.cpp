@@ -69,7 +69,9 @@ bool choose_while_the_limit_changes() {
         if (thread == 0)
             while (!done) set_max_threads(1), set_max_threads(8);
         for (int i = 0; thread == 1 && i < 100000; i++) {
+            const Layer layer = {};
             Training training = {};
+            training.network.layers = &layer;
             choose_threads(training, Type::float32, 0, 1e8);
             if (training.n_threads > training.max_threads) fits = false;
         }

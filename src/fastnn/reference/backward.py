@@ -17,6 +17,9 @@ from fastnn.reference.network import Forward
 from fastnn.reference.normalization import Normalized
 from fastnn.reference.parametric import WithParameter
 
+__all__ = ["Gradients", "gradients"]
+__dir__ = __all__.copy
+
 
 @dataclass(frozen=True)
 class Gradients:

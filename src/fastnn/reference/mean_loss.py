@@ -11,6 +11,9 @@ from fastnn.losses import Heads, Loss
 from fastnn.reference.loss_functions import function_of, packed
 from fastnn.reference.target_options import for_columns, weighted_targets
 
+__all__ = ["mean_loss"]
+__dir__ = __all__.copy
+
 
 def mean_loss(loss: Loss, y: Array, p: Array, row_weights: Array, labels: bool) -> tuple[float, Array]:
     """Return the weighted mean of the loss over all observed targets, and its gradient with respect to p.
