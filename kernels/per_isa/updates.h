@@ -217,7 +217,8 @@ template <class T> class Updater {
         for (int64_t i = 0; i < touched.count && rules_.clips_value; i++)
             clip_by_value(categories.gradient_of(part, touched.rows[i], of_block), part.row, clip_value_);
         if (!rules_.clips_norm) return apply_to_table(team, part, c, categories, 1, share);
-        std::sort(touched.rows, touched.rows + touched.count);
+        // With a comparison of this file's own, since the linker would merge the sort of another instruction set with this one.
+        std::sort(touched.rows, touched.rows + touched.count, [](int64_t a, int64_t b) { return a < b; });
         T *const squares = partial_ + storage_rows() + number - part.rows.begin;
         for (int64_t i = 0; i < touched.count; i++)
             squares[touched.rows[i]] = sum_of_squares(categories.gradient_of(part, touched.rows[i], of_block), part.row);
