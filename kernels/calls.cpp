@@ -79,8 +79,6 @@ bool KeptWorkspace::Layout::operator==(const Layout &other) const {
            gradient_inside == other.gradient_inside && input_gradient == other.input_gradient && from_logits == other.from_logits;
 }
 
-KeptWorkspace::~KeptWorkspace() { free_zeros(memory_); }
-
 // The kept workspace, or a new one if another call has borrowed that, or if it would be large.
 class Borrowed {
   public:
@@ -88,13 +86,13 @@ class Borrowed {
     template <class Measure> Borrowed(KeptWorkspace *kept, const KeptWorkspace::Layout *layout, Measure measure) {
         if (layout && kept && !kept->busy_.exchange(true, std::memory_order_acquire)) kept_ = kept;
         if (kept_ && kept_->layout_ == *layout) {
-            start_ = kept_->memory_;
+            start_ = kept_->memory_.start();
             return;
         }
         const int64_t bytes = measure();
         if (kept_ && bytes <= most_kept && make_room(bytes)) {
             kept_->layout_ = *layout;
-            start_ = kept_->memory_;
+            start_ = kept_->memory_.start();
             return;
         }
         start_ = own_ = allocate_zeros(bytes);
@@ -112,14 +110,7 @@ class Borrowed {
 
     bool make_room(int64_t bytes) {
         kept_->layout_ = {};
-        if (bytes <= kept_->room_) {
-            std::memset(kept_->memory_, 0, size_t(bytes));
-            return true;
-        }
-        free_zeros(kept_->memory_);
-        kept_->memory_ = allocate_zeros(bytes);
-        kept_->room_ = kept_->memory_ ? bytes : 0;
-        return kept_->memory_;
+        return kept_->memory_.clear(bytes);
     }
 
     KeptWorkspace *kept_ = nullptr;

@@ -4,6 +4,7 @@
 #include <atomic>
 
 #include "api.h"
+#include "memory.h"
 
 namespace fastnn {
 
@@ -23,15 +24,13 @@ class KeptWorkspace {
     };
 
     KeptWorkspace() = default;
-    ~KeptWorkspace();
     KeptWorkspace(const KeptWorkspace &) = delete;
     KeptWorkspace &operator=(const KeptWorkspace &) = delete;
 
   private:
     friend class Borrowed;
     std::atomic<bool> busy_{false};
-    void *memory_ = nullptr;
-    int64_t room_ = 0;
+    KeptArray memory_;
     Layout layout_ = {};  // of the last call
 };
 
