@@ -1,4 +1,4 @@
-"""The counterpart of ../shared_ensemble.py with the package tabm, of the authors of TabM, and PyTorch; same settings."""
+"""The counterpart of examples/shared_ensemble.py with PyTorch and the package tabm of TabM's authors, same settings."""
 
 from __future__ import annotations
 

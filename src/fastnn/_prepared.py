@@ -72,7 +72,7 @@ class Prepared(StoredTrainer):
     def _native_handle(self) -> tuple[tuple[int, int, int, int], _core.Stepper]:
         """Return `_native_trainer`, and the object that keeps its address valid."""
         self._check_single_steps()
-        if self.lazy_updates and not any(each.has_table for each in self.model.embeddings):
+        if self._needs_sparse_rows:
             raise TypeError("lazy_updates: expected False for steps in compiled code, whose rows are dense, got True")
         rate = self.optimizer.learning_rate
         if callable(rate):

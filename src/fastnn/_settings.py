@@ -178,10 +178,14 @@ class Configured:
         value: float = getattr(self if name in CHECKS else self.optimizer, name, math.nan)
         return value
 
+    @property
+    def _needs_sparse_rows(self) -> bool:
+        """Whether updates are lazy, and only sparse rows lack features, because there are no tables of categories."""
+        return self.lazy_updates and not any(each.has_table for each in self.model.embeddings)
+
     def _check_lazy(self, data: Any) -> None:
         """Raise ValueError if updates can't be lazy, because the rows are dense, and there are no tables of categories."""
-        has_tables = any(each.has_table for each in self.model.embeddings)
-        if self.lazy_updates and not has_tables and not isinstance(data.x, _core.SparseRows):
+        if self._needs_sparse_rows and not isinstance(data.x, _core.SparseRows):
             raise ValueError(f"lazy_updates: {DENSE}, got True")
 
     def _check_single_steps(self) -> None:
