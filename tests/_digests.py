@@ -17,13 +17,15 @@ class Digest:
     def __init__(self) -> None:
         self._digest = hashlib.sha256()
 
-    def add(self, make: Callable[[], MLP], X: Any, y: np.ndarray, optimizer: Any, **options: Any) -> None:
-        """Add the parameters, losses and predictions of a training of two epochs, and then the Jacobian of some rows."""
+    def add(
+        self, make: Callable[[], MLP], X: Any, y: np.ndarray, optimizer: Any, *, epochs: int = 2, **options: Any
+    ) -> None:
+        """Add the parameters, losses and predictions of a training, and then the Jacobian of some rows."""
         states = set()
         for n_threads in (1, 2, 3):
             model = make()
             settings = {"random_state": 2, "n_threads": n_threads} | options
-            history = Trainer(model, "mse", optimizer, **settings).run(X, y, 2)
+            history = Trainer(model, "mse", optimizer, **settings).run(X, y, epochs)
             states.add(model.to_vector().tobytes() + history["loss"].tobytes() + model.predict(X).tobytes())
         assert len(states) == 1, (model, optimizer, options)
         assert np.isfinite(model.to_vector()).all(), (model, optimizer, options)
