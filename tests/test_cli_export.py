@@ -68,7 +68,10 @@ def test_onnx_files_predict_the_same(source, folder, capsys):
 
 
 def test_onnx_files_of_classifiers_predict_labels(folder, capsys):
-    runtime, estimators = pytest.importorskip("onnxruntime"), pytest.importorskip("fastnn.sklearn")
+    runtime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("sklearn")
+    from fastnn import sklearn as estimators
+
     X = data(100, 3, 2)[0]
     labels = np.where(X[:, 0] > 0, "yes", "no")
     classifier = estimators.MLPClassifier((8,), tol=1e9, random_state=0).fit(X, labels)

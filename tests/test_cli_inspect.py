@@ -182,7 +182,9 @@ def test_kinds_of_later_versions_are_shown_by_metadata_and_arrays(tmp_path, caps
 
 
 def test_estimators_are_described(tmp_path, capsys):
-    estimators = pytest.importorskip("fastnn.sklearn")
+    pytest.importorskip("sklearn")
+    from fastnn import sklearn as estimators
+
     X, labels = np.random.default_rng(0).normal(size=(40, 2)), np.arange(40) % 3
     estimators.MLPClassifier((4,), tol=1e9, learning_rate_init=0.03).fit(X, labels).save(tmp_path / "a")
     _, out, _ = inspect(tmp_path / "a", capsys=capsys)

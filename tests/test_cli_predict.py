@@ -278,7 +278,9 @@ QUICKLY = {"tol": 1e9, "random_state": 0}  # training ends after the first epoch
 
 @pytest.mark.parametrize("labels", [["no", "yes", "übrig"], [3, 1, 2], [0.0, 1.0, 2.0]])
 def test_classifiers_predict_labels(labels, folder, capsys):
-    estimators = pytest.importorskip("fastnn.sklearn")
+    pytest.importorskip("sklearn")
+    from fastnn import sklearn as estimators
+
     X = np.load("x.npy")
     y = np.array(labels)[(X[:, 0] > 0).astype(int) + (X[:, 1] > 0)]
     classifier = estimators.MLPClassifier((8,), **QUICKLY).fit(X, y)
@@ -292,7 +294,9 @@ def test_classifiers_predict_labels(labels, folder, capsys):
 
 
 def test_labels_of_rows_with_missing_values_are_missing(folder, capsys):
-    estimators = pytest.importorskip("fastnn.sklearn")
+    pytest.importorskip("sklearn")
+    from fastnn import sklearn as estimators
+
     X = np.load("x.npy")
     estimators.MLPClassifier((4,), **QUICKLY).fit(X, X[:, 0] > 0).save("classifier.safetensors")
     (folder / "a.csv").write_text("age,height,weight\n1,NA,3\n,5,6\n")
@@ -304,7 +308,9 @@ def test_labels_of_rows_with_missing_values_are_missing(folder, capsys):
 
 
 def test_categories_are_numbers(folder, capsys):
-    estimators = pytest.importorskip("fastnn.sklearn")
+    pytest.importorskip("sklearn")
+    from fastnn import sklearn as estimators
+
     X = np.load("x.npy")
     X[:, 1] = np.arange(len(X)) % 4 + 10
     regressor = estimators.MLPRegressor(hidden_layer_sizes=(4,), categorical_features=[1], **QUICKLY).fit(X, X[:, 0])
@@ -321,7 +327,10 @@ def test_categories_are_numbers(folder, capsys):
 
 
 def test_regressors_find_their_columns_by_name(folder, capsys):
-    estimators, pandas = pytest.importorskip("fastnn.sklearn"), pytest.importorskip("pandas")
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("sklearn")
+    from fastnn import sklearn as estimators
+
     frame = pandas.read_csv("x.csv")
     regressor = estimators.MLPRegressor(hidden_layer_sizes=(8,), **QUICKLY).fit(frame, frame[["age", "height"]])
     regressor.save("regressor.safetensors")

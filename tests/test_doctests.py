@@ -22,7 +22,20 @@ OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 ROOT = Path(__file__).parents[1]
 MODULES = ["fastnn", *(m.name for m in pkgutil.walk_packages(fastnn.__path__, "fastnn.") if "__main__" not in m.name)]
 # Other packages that appear in examples, besides those that an extra installs.
-OTHERS = ("dask", "distributed", "keras", "mpi4py", "onnx", "onnxruntime", "onnxscript", "skl2onnx", "skops", "torch")
+OTHERS = [
+    "dask",
+    "distributed",
+    "keras",
+    "mpi4py",
+    "onnx",
+    "onnxruntime",
+    "onnxscript",
+    "pandas",
+    "polars",
+    "skl2onnx",
+    "skops",
+    "torch",
+]
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
 
 

@@ -153,7 +153,9 @@ def test_fit_takes_it():
 
 
 def test_estimators_and_trainers_run_the_same_search():
-    sklearn = pytest.importorskip("fastnn.sklearn")
+    pytest.importorskip("sklearn")
+    from fastnn import sklearn
+
     labels = (Y[:, 0] > 0).astype(int)
     options = {"alpha": 0.6, "tol": 1e-5, "max_iter": 1, "random_state": 0, "warm_start": True}
     estimator = sklearn.MLPClassifier(hidden_layer_sizes=(8,), activation="tanh", solver="lbfgs", **options)

@@ -181,8 +181,9 @@ def test_lazy_updates_of_dense_rows_are_refused():
 
 
 def test_compiled_steps_refuse_lazy_updates():
-    jit = pytest.importorskip("fastnn.jit")
     pytest.importorskip("numba")
+    from fastnn import jit
+
     with pytest.raises(TypeError, match="lazy_updates: expected False for steps in compiled code"):
         jit.as_numba(Trainer(model_of(), lazy_updates=True))
 
