@@ -24,23 +24,45 @@ struct BlockPart {
     FASTNN_MEMBER bool is_panel() const { return row < block.row; }
 };
 
-// Calls use(part) for the rows of a block that a thread owns, at most n_rows at a time.
-template <class T, class Use>
-void for_each_own_rows(int64_t l, const Layer &layer, const Block &block, const Team &team, int64_t n_rows, Use use) {
-    const Range own = own_rows<T>(layer, block, team);
-    for (int64_t k = own.begin; k < own.end; k += n_rows)
-        use(BlockPart{l, block, {k, own.end - k < n_rows ? own.end : k + n_rows}, {0, block.columns}, block.row, 0});
+// What a thread owns of a block: some rows, or the panels of some columns. It is the same in all batches of a region.
+struct OwnBlock {
+    BlockPart part;  // of panels, it has the layout of the block
+    bool is_in_panels;
+};
+
+// A thread, and what it owns of each block, in the order of the storage.
+struct Owner {
+    const Team &team;
+    const OwnBlock *blocks;
+    int64_t n_blocks;
+};
+
+template <class T> OwnBlock own_rows_of(int64_t l, const Layer &layer, const Block &block, const Team &team) {
+    return {{l, block, own_rows<T>(layer, block, team), {0, block.columns}, block.row, 0}, false};
 }
 
-// Calls use(part) for the panels of weights that a thread owns, with as many of their rows at a time as n_rows whole rows have elements.
-template <class T, class Use> void for_each_own_panel(int64_t l, const Block &block, const Team &team, int64_t n_rows, Use use) {
-    const Range own = share(block.columns, panel_columns<T>, team);
-    const int64_t at_a_time = n_rows * (block.row / panel_columns<T>);
-    for (int64_t j = own.begin; j < own.end; j += panel_columns<T>) {
-        const int64_t row = std::min<int64_t>(panel_columns<T>, block.row - j);
-        for (int64_t k = 0; k < block.rows; k += at_a_time)
-            use(BlockPart{
-                l, block, {k, std::min(k + at_a_time, block.rows)}, {j, std::min(j + row, own.end)}, row, block.rows * j});
+template <class T> OwnBlock own_panels_of(int64_t l, const Block &block, const Team &team) {
+    return {{l, block, {0, block.rows}, share(block.columns, panel_columns<T>, team), block.row, 0}, true};
+}
+
+// Calls use(part) for what a thread owns of a block: at most n_rows of its rows at a time, or as many rows of a panel as have the same
+// number of elements. There is one call of `use`, so that it is inlined.
+template <class T, class Use> void for_each_part(const OwnBlock &own, int64_t n_rows, Use use) {
+    const Block &block = own.part.block;
+    const Range rows = own.part.rows, columns = own.part.columns;
+    const int64_t width = own.is_in_panels ? panel_columns<T> : columns.size();
+    const int64_t at_a_time = own.is_in_panels ? n_rows * (block.row / panel_columns<T>) : n_rows;
+    BlockPart part = own.part;
+    for (int64_t j = columns.begin; j < columns.end; j += width) {
+        if (own.is_in_panels) {
+            part.row = std::min(width, block.row - j);
+            part.columns = {j, std::min(j + part.row, columns.end)};
+            part.start = block.rows * j;
+        }
+        for (int64_t k = rows.begin; k < rows.end; k += at_a_time) {
+            part.rows = {k, std::min(k + at_a_time, rows.end)};
+            use(part);
+        }
     }
 }
 

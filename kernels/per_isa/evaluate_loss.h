@@ -46,7 +46,8 @@ template <class T> int64_t head_elements(const Loss &loss) {
 }
 
 // Sets the ratios of a batch's weight to its weights in the means of the heads. Heads without options have 1.
-inline void set_head_ratios(const Loss &loss, const Rows &y, const double *sample_weight, const Batch &batch, double *ratios) {
+inline __attribute__((noinline)) void set_head_ratios(const Loss &loss, const Rows &y, const double *sample_weight,
+                                                      const Batch &batch, double *ratios) {
     for (int64_t h = 0; h < loss.n_heads; h++) {
         const RowWeights of_rows(loss.heads[h], y);
         ratios[h] = 1;

@@ -44,7 +44,7 @@ template <class T> class GradientRun {
     void accumulate(const ChunkGradients<T> &gradients, const Team &team, bool add) const {
         T *storage = static_cast<T *>(call_.gradient);
         for_each_block(call_.network, [&](int64_t l, const Layer &layer, const Block &block) {
-            for_each_own_rows<T>(l, layer, block, team, block.rows, [&](const BlockPart &part) {
+            for_each_part<T>(own_rows_of<T>(l, layer, block, team), block.rows, [&](const BlockPart &part) {
                 if (add) gradients.add(part, storage + block.offset);
                 else gradients.compute(part, storage + block.offset);
             });

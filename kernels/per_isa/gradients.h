@@ -12,7 +12,7 @@ template <class T> class ChunkGradients {
     // The gradients of no rows.
     ChunkGradients() = default;
 
-    ChunkGradients(const Layers<T> &layers, const Entries<T> &entries, const Input<T> &input, int64_t n_rows, T *packing)
+    ChunkGradients(const Layers<T> &layers, const Entries<T> &entries, const InputRows<T> &input, int64_t n_rows, T *packing)
         : layers_(&layers), entries_(&entries), input_(input), n_rows_(n_rows), packing_(packing) {}
 
     // Stores the gradient of a part of a block. `to` is laid out like the whole block.
@@ -138,7 +138,7 @@ template <class T> class ChunkGradients {
 
     const Layers<T> *layers_ = nullptr;
     const Entries<T> *entries_ = nullptr;
-    Input<T> input_;
+    InputRows<T> input_;
     int64_t n_rows_ = 0;
     T *packing_ = nullptr;  // the thread's
 };

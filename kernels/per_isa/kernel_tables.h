@@ -68,6 +68,15 @@ template <class T> struct LossRow {
     int64_t n_targets, target_row;
     const int64_t *order = nullptr;  // if not null, row i of z has the targets in row order[i] of y, which has no padding
     int64_t scale_row = row;         // 0 if all rows have the same scale
+
+    // Goes on to the rows behind the first n.
+    FASTNN_MEMBER void skip(int64_t n) {
+        z += n * row;
+        scale += n * row;
+        delta += n * row;
+        if (order) order += n;
+        else y += n * target_row;
+    }
 };
 
 // Rows of n outputs and of targets, with the weight of each row in the mean, and the delta to set. The kernels for one network add up

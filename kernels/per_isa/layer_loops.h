@@ -35,8 +35,8 @@ template <class T> int64_t n_shared(const Layers<T> &layers, const Team &team) {
 
 // All threads pass the chunk's rows through the first n layers together. own: the rows that are a thread's where outputs are not split.
 template <class T>
-void forward_together(const Layers<T> &layers, int64_t n, const Input<T> &x, Range rows, Range own, const Dropout &dropout,
-                      const Team &team, T *packing) {
+__attribute__((noinline)) void forward_together(const Layers<T> &layers, int64_t n, const Input<T> &x, Range rows, Range own,
+                                                const Dropout &dropout, const Team &team, T *packing) {
     for (int64_t l = 0; l < n; l++) {
         if (layers.splits_outputs(l, team)) {
             if (l > 0 || layers.is_copied(x)) team.wait();
@@ -48,7 +48,9 @@ void forward_together(const Layers<T> &layers, int64_t n, const Input<T> &x, Ran
 }
 
 // All threads pass the delta of layer n - 1 back to the layers before it, as in forward_together.
-template <class T> void backward_together(const Layers<T> &layers, int64_t n, Range rows, Range own, const Team &team, T *packing) {
+template <class T>
+__attribute__((noinline)) void backward_together(const Layers<T> &layers, int64_t n, Range rows, Range own, const Team &team,
+                                                 T *packing) {
     for (int64_t l = n - 1; l > layers.needs().first_layer; l--) {
         if (layers.splits_outputs(l, team)) {
             team.wait();

@@ -31,6 +31,7 @@ template <class T> class LayerMemory {
         for (int64_t l = 0; l < network.n_layers; l++) {
             const LayerBuffers<T> b = take_buffers(l, rows, loss, arena);
             if (buffers_) buffers_[l] = b;
+            keeps_transposed_ |= b.transposed != nullptr;
         }
     }
 
@@ -40,12 +41,12 @@ template <class T> class LayerMemory {
     const LayerBuffers<T> &last_buffers() const { return buffers_[network_.n_layers - 1]; }
     Needs needs() const { return needs_; }
     bool has_logits() const { return has_logits_; }
-    const T *input(int64_t l, const Input<T> &x) const { return l ? buffers_[l - 1].out : x.dense; }
-    int64_t input_row(int64_t l, const Input<T> &x) const { return l ? network_.layers[l - 1].row : x.row; }
+    const T *input(int64_t l, const InputRows<T> &x) const { return l ? buffers_[l - 1].out : x.dense; }
+    int64_t input_row(int64_t l, const InputRows<T> &x) const { return l ? network_.layers[l - 1].row : x.row; }
 
     // ---- Inputs ----
 
-    bool is_copied(const Input<T> &x) const { return x.dense == x_ || stage_; }
+    bool is_copied(const InputRows<T> &x) const { return x.dense == x_ || stage_; }
 
     // Returns the chunk's rows where they stand if the kernels can read them there; otherwise copies the given range of them.
     Input<T> read(const Rows &x, const Batch &chunk, Range rows, const Dropout &dropout) const {
@@ -70,19 +71,19 @@ template <class T> class LayerMemory {
             stage().clear(rows, network_.layers[0].n_in);
             std::memset(x_ + rows.begin * x_row_, 0, size_t(rows.size() * x_row_) * sizeof(T));
         }
-        return x.sparse() ? Input<T>::of_sparse(x, chunk) : Input<T>{x_, x_row_};
+        return x.sparse() ? Input<T>::of_sparse(x, chunk) : Input<T>::of_dense(x_, x_row_);
     }
 
     // ---- Residual connections ----
 
     // Returns the units where connections begin behind the given number of layers, and their row. The outputs of a layer are those
     // before their normalization.
-    const T *stream(int64_t from, const Input<T> &x) const {
+    const T *stream(int64_t from, const InputRows<T> &x) const {
         if (from == 0) return x.dense;
         const LayerBuffers<T> &b = buffers_[from - 1];
         return b.residual->stream ? b.residual->stream : b.out;
     }
-    int64_t stream_row(int64_t from, const Input<T> &x) const { return from ? network_.layers[from - 1].row : x.row; }
+    int64_t stream_row(int64_t from, const InputRows<T> &x) const { return from ? network_.layers[from - 1].row : x.row; }
 
     // ---- Shared ensembles ----
 
@@ -115,7 +116,8 @@ template <class T> class LayerMemory {
           inputs_(other.inputs_),
           stage_(other.stage_),
           inputs_start_(other.inputs_start_),
-          copies_inputs_(other.copies_inputs_) {}
+          copies_inputs_(other.copies_inputs_),
+          keeps_transposed_(other.keeps_transposed_) {}
 
     static bool keeps_derivative(const Layer &layer) { return LayerActivation<T>::keeps_derivative(layer); }
     static int64_t transposed_row(const Layer &layer) { return padded<T>(layer.n_in) + block_lanes<T>; }
@@ -140,9 +142,10 @@ template <class T> class LayerMemory {
     const int64_t x_row_;
     T *const x_;  // copies of dense rows, or the outputs of the input stage
     const InputBuffers<T> inputs_;
-    StageBuffers<T> *const stage_;  // null without a stage. Where memory is only counted, it is null too
-    const bool inputs_start_;       // a residual connection
-    const bool copies_inputs_;      // dot products run over their padding
+    StageBuffers<T> *const stage_;   // null without a stage. Where memory is only counted, it is null too
+    const bool inputs_start_;        // a residual connection
+    const bool copies_inputs_;       // dot products run over their padding
+    bool keeps_transposed_ = false;  // some weights
 
   private:
     StageBuffers<T> *take_stage(int64_t rows, Arena &arena) const {
@@ -177,12 +180,13 @@ template <class T> class LayerMemory {
         if (x.sparse()) return Input<T>::of_sparse(x, chunk);
         if (stage_) {
             stage().read(x, chunk, rows);
-            return {stage().out(), x_row_};
+            return Input<T>::of_dense(stage().out(), x_row_);
         }
         if (!chunk.order && !chunk.weights && !copies_inputs_ && readable_in_place<T>(x))
-            return {reinterpret_cast<const T *>(x.data + chunk.first * x.row_stride), x.row_stride / int64_t(sizeof(T))};
+            return Input<T>::of_dense(reinterpret_cast<const T *>(x.data + chunk.first * x.row_stride),
+                                      x.row_stride / int64_t(sizeof(T)));
         read_rows<T>(x, chunk, rows, network_.layers[0].n_in, x_, x_row_);
-        return {x_, x_row_};
+        return Input<T>::of_dense(x_, x_row_);
     }
 
     // Not inlined, so that the reading of other inputs stays short.
@@ -197,7 +201,7 @@ template <class T> class LayerMemory {
         } else {
             changed.read(x, chunk, rows, factors, x_);
         }
-        return {x_, x_row_};
+        return Input<T>::of_dense(x_, x_row_);
     }
 };
 

@@ -13,7 +13,8 @@ namespace {
 template <class T> class Layers : public LayerMemory<T> {
     using Memory = LayerMemory<T>;
     using Memory::activation, Memory::bias, Memory::buffers_, Memory::has_logits_, Memory::inputs_, Memory::inputs_start_;
-    using Memory::is_sparse_, Memory::needs_, Memory::network_, Memory::panels, Memory::parameters_, Memory::row_0;
+    using Memory::is_sparse_, Memory::keeps_transposed_, Memory::needs_, Memory::network_, Memory::panels, Memory::parameters_,
+        Memory::row_0;
     using Memory::stage_, Memory::transposed_row, Memory::x_row_;
 
   public:
@@ -26,13 +27,14 @@ template <class T> class Layers : public LayerMemory<T> {
 
     // ---- The backward pass reads transposed weights: they follow each change of the weights ----
 
+    bool keeps_transposed() const { return keeps_transposed_; }
+
     void transpose_weights(const Team &team) const {
         const auto transpose_part = [&](const BlockPart &part) { transpose_weights(part); };
         for (int64_t l = 0; l < network_.n_layers; l++) {
             const Layer &layer = network_.layers[l];
             if (!buffers_[l].transposed) continue;
-            if (in_panels(l, team)) for_each_own_panel<T>(l, layer.weights(), team, layer.n_in, transpose_part);
-            else for_each_own_rows<T>(l, layer, layer.weights(), team, layer.n_in, transpose_part);
+            for_each_part<T>(own_weights(l, team), layer.n_in, transpose_part);
         }
     }
 
@@ -57,6 +59,11 @@ template <class T> class Layers : public LayerMemory<T> {
     // outputs travel between the cores instead.
     bool in_panels(int64_t l, const Team &team) const {
         return needs_.panels && splits_outputs(l, team) && fits(network_.layers[l], team);
+    }
+
+    OwnBlock own_weights(int64_t l, const Team &team) const {
+        const Layer &layer = network_.layers[l];
+        return in_panels(l, team) ? own_panels_of<T>(l, layer.weights(), team) : own_rows_of<T>(l, layer, layer.weights(), team);
     }
 
     // ---- Forward ----
@@ -88,7 +95,7 @@ template <class T> class Layers : public LayerMemory<T> {
     void multiply_own_outputs(int64_t l, const Input<T> &x, Range rows, const Team &team, T *packing) const {
         const Layer &layer = network_.layers[l];
         if (!in_panels(l, team)) return multiply_layer(l, x, rows, share(layer.n_out, panel_columns<T>, team), packing);
-        for_each_own_panel<T>(l, layer.weights(), team, layer.n_in, [&](const BlockPart &panel) {
+        for_each_part<T>(own_panels_of<T>(l, layer.weights(), team), layer.n_in, [&](const BlockPart &panel) {
             const int64_t j = panel.columns.begin;
             multiply<T, Start::bias, Finish::store>({layer.n_in, input(l, x), input_row(l, x), 1, row_0(panel), panel.row,
                                                      buffers_[l].out + j, layer.row, bias(layer) + j},

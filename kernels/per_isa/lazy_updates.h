@@ -47,14 +47,36 @@ template <class T> class DeferredRows {
     bool replays() const { return replays_; }
 
     // Brings the rows up to date that the batch in hand will read: no other thread may read them meanwhile.
-    void catch_up(const Entries<T> &entries) {
+    __attribute__((noinline)) void catch_up(const Entries<T> &entries) {
         entries.for_each_column({0, layer_.n_in}, [&](int64_t k, const Entry<T> *, const Entry<T> *) { replay(k); });
     }
 
     // Makes the batch's own update of its features' rows. loss_weight: of the batch in the epoch's loss; share: of the parameters
     // in their average.
     void update(const ChunkGradients<T> &gradients, const Coefficients<T> &c, double loss_weight, T share) {
-        if (!active_) return;
+        if (active_) update_rows(gradients, c, loss_weight, share);
+    }
+
+    // Brings all of the thread's rows up to date.
+    void settle() {
+        if (replays_) replay_all();
+    }
+
+    // Returns what the rows' penalties add to the sum of the epoch's losses, and counts from zero again. For one thread.
+    double take_penalty() const {
+        double sum = 0;
+        for (int64_t k = 0; active_ && rules_.penalizes && k < layer_.n_in; k++) {
+            sum += penalties_[k];
+            penalties_[k] = 0;
+        }
+        return sum;
+    }
+
+  private:
+    static constexpr int window = 256;  // updates that are remembered
+
+    __attribute__((noinline)) void update_rows(const ChunkGradients<T> &gradients, const Coefficients<T> &c, double loss_weight,
+                                               T share) {
         const Coefficients<T> own = c.of(layer_.weights());
         const int64_t count = layer_.weights().row;
         gradients.for_each_feature(row_, [&](int64_t k) {
@@ -72,28 +94,13 @@ template <class T> class DeferredRows {
         if (n_updates_ == window) settle();
     }
 
-    // Brings all of the thread's rows up to date.
-    void settle() {
-        if (!replays_) return;
+    __attribute__((noinline)) void replay_all() {
         for (int64_t k = own_.begin; k < own_.end; k++) {
             replay(k);
             made_[k] = 0;
         }
         n_updates_ = 0;
     }
-
-    // Returns what the rows' penalties add to the sum of the epoch's losses, and counts from zero again. For one thread.
-    double take_penalty() const {
-        double sum = 0;
-        for (int64_t k = 0; active_ && rules_.penalizes && k < layer_.n_in; k++) {
-            sum += penalties_[k];
-            penalties_[k] = 0;
-        }
-        return sum;
-    }
-
-  private:
-    static constexpr int window = 256;  // updates that are remembered
 
     // Makes the updates since the row's last, without a gradient from the data, and averages the row after each that says so.
     void replay(int64_t k) {

@@ -61,15 +61,14 @@ template <class T> class LossRows {
     // Computes the partial sums of the rows' groups, and delta, the derivative with respect to the outputs. head_ratios: see
     // evaluate_loss.h.
     void compute(const T *out, const Targets<T> &targets, const double *head_ratios, T *delta, Range rows) const {
-        for (int64_t i = rows.begin; i < rows.end; i += row_group) {
-            const int64_t count = rows.end - i < row_group ? rows.end - i : row_group, at = i * last_.row;
-            LossRow<T> group = {out + at,    targets.rows + (targets.order ? 0 : i * targets.row),
-                                scale_ + at, delta + at,
-                                count,       last_.n_out,
-                                last_.row,   n_targets_,
-                                targets.row};
-            if (targets.order) group.order = targets.order + i;
-            if (targets.share_scale) group.scale_row = 0;
+        const int64_t at = rows.begin * last_.row;
+        LossRow<T> group = {out + at,    targets.rows, scale_ + at, delta + at, row_group,
+                            last_.n_out, last_.row,    n_targets_,  targets.row};
+        if (targets.order) group.order = targets.order + rows.begin;
+        else group.y += rows.begin * targets.row;
+        if (targets.share_scale) group.scale_row = 0;
+        for (int64_t i = rows.begin; i < rows.end; i += row_group, group.skip(row_group)) {
+            if (rows.end - i < row_group) group.rows = rows.end - i;
             partial_[i / row_group] =
                 loss_.heads ? losses<T>.heads(loss_, head_ratios, group, heads_ + i * head_elements_) : kernel_(loss_, group);
         }
@@ -113,7 +112,12 @@ template <class T> class LossRows {
 
     // Sets the weight of each element: factor, times the row's sample weight; 0 in the padding.
     void set_scale(double factor, const double *sample_weight, const Batch &chunk, Range rows, Scaled &scaled) const {
-        if (!sample_weight && factor == scaled.factor && rows.begin == scaled.rows.begin && rows.end == scaled.rows.end) return;
+        if (sample_weight || factor != scaled.factor || rows.begin != scaled.rows.begin || rows.end != scaled.rows.end)
+            write_scale(factor, sample_weight, chunk, rows, scaled);
+    }
+
+    __attribute__((noinline)) void write_scale(double factor, const double *sample_weight, const Batch &chunk, Range rows,
+                                               Scaled &scaled) const {
         scaled = {factor, rows};
         for (int64_t i = rows.begin; i < rows.end; i++) {
             const T weight = T(weight_of(factor, sample_weight, chunk, i));
@@ -121,7 +125,7 @@ template <class T> class LossRows {
         }
     }
 
-    void apply_options(double factor, const double *sample_weight, const Batch &chunk, Range rows) const {
+    __attribute__((noinline)) void apply_options(double factor, const double *sample_weight, const Batch &chunk, Range rows) const {
         for (int64_t i = rows.begin; i < rows.end; i++)
             apply_target_options(loss_, data_.labels, weight_of(factor, sample_weight, chunk, i), y_ + i * target_row_, n_targets_,
                                  scale_ + i * last_.row, last_.n_out, 1);

@@ -61,7 +61,7 @@ template <class T> class OrthogonalUpdates {
                 access.store(w + j, fma(splat(-rate), access.load(from + j), access.load(w + j) * c.decay_factor));
             });
         }
-        for_each_own_rows<T>(l, layer, block, team, block.rows, finish);
+        for_each_part<T>(own_rows_of<T>(l, layer, block, team), block.rows, finish);
         team.wait();  // the next layer has the same arrays
     }
 

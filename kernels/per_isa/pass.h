@@ -62,9 +62,7 @@ template <class T> class Pass {
 
     // Sets a batch's weights, unless all are 1.
     void weigh(Batch &batch) const {
-        if (row_weights_.all_one() && !data_.sample_weight) return;
-        if (row_weights_.all_one()) ::weigh(batch, data_.sample_weight, loss_.signed_mean, [](int64_t) { return 1.0; });
-        else ::weigh(batch, data_.sample_weight, loss_.signed_mean, row_weights_);
+        if (data_.sample_weight || !row_weights_.all_one()) weigh_rows(batch);
     }
 
     // Runs a batch forward, and back if gradients are needed, by all threads of a team together. All return its loss, which is 0
@@ -77,7 +75,7 @@ template <class T> class Pass {
         double loss = 0;
         const int64_t n_members = network_.n_members(), n_rows = network_.passed_rows(batch.size);
         const double factor = mean_factor(batch.weight, network_, loss_) / double(n_members);
-        set_head_ratios(loss_, data_.y, data_.sample_weight, batch, memory.head_ratios);
+        if (loss_.heads) set_head_ratios(loss_, data_.y, data_.sample_weight, batch, memory.head_ratios);
         for (int64_t first = 0; first < n_rows; first += most_rows_) {
             const int64_t left = n_rows - first, count = left < most_rows_ ? left : most_rows_;
             const Batch chunk =
@@ -85,7 +83,7 @@ template <class T> class Pass {
             const Range rows = share(chunk.size, row_group, team);
             const Dropout dropout = {of_batch.key, first, of_batch.factor};
             if (data_.x.sparse() && layers_.needs().weight_gradient) gather(memory.entries, chunk, dropout);
-            const Input<T> input =
+            const InputRows<T> input =
                 batch.any_counts() ? run_rows(memory, team, chunk, rows, factor, dropout, prepare) : clear_rows(chunk, rows);
             team.wait();
             if (data_.x.sparse() && layers_.has_scale_gradient()) pass_sparse_inputs_back(memory, team);
@@ -98,6 +96,11 @@ template <class T> class Pass {
     }
 
   private:
+    __attribute__((noinline)) void weigh_rows(Batch &batch) const {
+        if (row_weights_.all_one()) ::weigh(batch, data_.sample_weight, loss_.signed_mean, [](int64_t) { return 1.0; });
+        else ::weigh(batch, data_.sample_weight, loss_.signed_mean, row_weights_);
+    }
+
     static int64_t chunk_size(int64_t rows) { return round_up(rows < chunk_rows ? rows : chunk_rows, row_group); }
 
     // The features whose weights a thread owns: rows of the first layer's weights, or all if they are stored by outputs.
@@ -108,13 +111,13 @@ template <class T> class Pass {
 
     // The chunk's rows, of which `rows` are the thread's. Strips begin after the last layer whose outputs are split.
     template <class Prepare>
-    Input<T> run_rows(PassMemory<T> &memory, const Team &team, const Batch &chunk, Range rows, double factor,
-                      const Dropout &dropout, Prepare prepare) const {
+    InputRows<T> run_rows(PassMemory<T> &memory, const Team &team, const Batch &chunk, Range rows, double factor,
+                          const Dropout &dropout, Prepare prepare) const {
         const Input<T> input = layers_.read(data_.x, chunk, rows, dropout);
         const Targets<T> targets = loss_rows_.read(factor, data_.sample_weight, chunk, rows, memory.scaled);
         prepare(memory.entries);
         const int64_t n_together = n_shared(layers_, team);
-        forward_together(layers_, n_together, input, {0, chunk.size}, rows, dropout, team, memory.packing);
+        if (n_together > 0) forward_together(layers_, n_together, input, {0, chunk.size}, rows, dropout, team, memory.packing);
         for (int64_t i = rows.begin; i < rows.end; i += strip_rows_) {
             const Range strip = {i, rows.end - i < strip_rows_ ? rows.end : i + strip_rows_};
             forward(layers_, n_together, input, strip, dropout, memory.packing);
@@ -122,7 +125,8 @@ template <class T> class Pass {
             loss_rows_.compute(last.out, targets, memory.head_ratios, last.delta, strip);
             if (layers_.needs().any()) backward(layers_, n_together, strip, memory.packing);
         }
-        if (layers_.needs().any()) backward_together(layers_, n_together, {0, chunk.size}, rows, team, memory.packing);
+        if (n_together > 0 && layers_.needs().any())
+            backward_together(layers_, n_together, {0, chunk.size}, rows, team, memory.packing);
         const bool in_panels = layers_.in_panels(0, team);
         const bool reaches_stage = network_.stage && layers_.needs().any() && layers_.needs().first_layer == 0;
         if (reaches_stage) layers_.pass_back_to_stage(rows, dropout, memory.packing, in_panels);
@@ -131,7 +135,7 @@ template <class T> class Pass {
     }
 
     // Gathers the entries of a chunk. Their values are those after dropout, and before scales.
-    void gather(Entries<T> &entries, const Batch &chunk, const Dropout &dropout) const {
+    __attribute__((noinline)) void gather(Entries<T> &entries, const Batch &chunk, const Dropout &dropout) const {
         entries.gather(data_.x, chunk);
         const Layer &first = network_.layers[0];
         if (!dropout.key || !(first.input_dropout > 0)) return;
@@ -140,14 +144,14 @@ template <class T> class Pass {
     }
 
     // All threads wait, since the weights change next. If a thread's entries have all columns, the first thread adds up the columns.
-    void pass_sparse_inputs_back(PassMemory<T> &memory, const Team &team) const {
+    __attribute__((noinline)) void pass_sparse_inputs_back(PassMemory<T> &memory, const Team &team) const {
         const Layer &first = network_.layers[0];
         const Range own = first.narrow && team.index > 0 ? Range{0, 0} : own_features(team);
         layers_.changed_inputs().finish_sparse(memory.entries, own, layers_.buffers(0).delta, layers_.weights(first));
         team.wait();
     }
 
-    Input<T> clear_rows(const Batch &chunk, Range rows) const {
+    __attribute__((noinline)) InputRows<T> clear_rows(const Batch &chunk, Range rows) const {
         loss_rows_.clear(rows);
         return layers_.clear(data_.x, chunk, rows);
     }

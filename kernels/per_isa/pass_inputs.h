@@ -15,16 +15,21 @@ struct Needs {
     bool any() const { return weight_gradient || input_gradient; }
 };
 
-// The first layer's input for one chunk.
-template <class T> struct Input {
+// Where the first layer's inputs stand for one chunk.
+template <class T> struct InputRows {
     const T *dense = nullptr;  // the chunk's first row
     int64_t row = 0;           // elements from one row to the next
     const Rows *sparse = nullptr;
+};
+
+// The first layer's input for one chunk.
+template <class T> struct Input : InputRows<T> {
     Batch chunk = {nullptr, 0, 0};  // of the sparse rows
     InputFactors<T> factors = {};   // of the sparse rows
 
+    static Input of_dense(const T *first, int64_t row) { return {{first, row, nullptr}}; }
     static Input of_sparse(const Rows &x, const Batch &chunk, const InputFactors<T> &factors = {}) {
-        return {nullptr, 0, &x, chunk, factors};
+        return {{nullptr, 0, &x}, chunk, factors};
     }
 };
 

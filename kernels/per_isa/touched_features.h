@@ -36,8 +36,7 @@ template <class T> class TouchedFeatures {
     }
 
     // Flags the thread's features that the chunk has.
-    void mark(const Entries<T> &entries) {
-        if (!active_) return;
+    __attribute__((noinline)) void mark(const Entries<T> &entries) {
         entries.for_each_column({0, layer_.n_in}, [&](int64_t k, const Entry<T> *, const Entry<T> *) { flags_[k] = 1; });
     }
 

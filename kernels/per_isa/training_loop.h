@@ -79,6 +79,7 @@ template <class T> class TrainingLoop {
     // A thread's own state in a region.
     struct Thread {
         const Team &team;
+        const Owner owner;
         PassMemory<T> memory;
         DeferredRows<T> rows;
         TouchedFeatures<T> touched;
@@ -89,6 +90,7 @@ template <class T> class TrainingLoop {
 
     void run(const Team &team) {
         Thread self = {team,
+                       updater_.join(team),
                        pass_.join(team),
                        rows_.of_thread(team),
                        touched_.of_thread(team),
@@ -96,7 +98,7 @@ template <class T> class TrainingLoop {
                        CoefficientSchedule<T>(t_.optimizer),
                        {t_.epoch, t_.row, t_.step, t_.updates}};
         if (team.size > 1) {
-            updater_.load_panels(team);
+            updater_.load_panels(self.owner);
             pass_.layers().transpose_weights(team);
             team.wait();
         }
@@ -104,7 +106,7 @@ template <class T> class TrainingLoop {
             const Batch batch = begin_batch(self);
             if (t_.loss.signed_mean && batch.weight == 0) {
                 self.rows.settle();
-                updater_.store_panels(team);
+                updater_.store_panels(self.owner);
                 team.wait();
                 if (team.index == 0) give_up();
                 return;
@@ -123,7 +125,7 @@ template <class T> class TrainingLoop {
             advance(self.at, batch.size);
             if (pause) break;
         }
-        updater_.store_panels(team);
+        updater_.store_panels(self.owner);
         team.wait();
         if (team.index == 0 && self.at.epoch == t_.n_epochs)
             status_ = finish_run(t_, state_, infinite_penalty_, [&] { restore_rows(); });
@@ -141,7 +143,7 @@ template <class T> class TrainingLoop {
             look_at_clock();
         }
         if (drops_ || shuffles || smooths_) self.team.wait();
-        if (self.team.size == 1 && !tiny_) pass_.layers().transpose_weights(self.team);
+        if (self.team.size == 1 && !tiny_ && pass_.layers().keeps_transposed()) pass_.layers().transpose_weights(self.team);
         Batch batch = {t_.shuffle ? t_.order : t_.rows, self.at.row, std::min(t_.batch_size, t_.epoch_rows - self.at.row)};
         pass_.weigh(batch);
         return batch;
@@ -158,8 +160,8 @@ template <class T> class TrainingLoop {
             self.team.wait();
         };
         const auto collect = [&](const ChunkGradients<T> &gradients, int64_t, int64_t first) {
-            self.touched.mark(self.memory.entries);
-            if (is_in_chunks(batch)) updater_.accumulate(gradients, self.team, self.categories, first > 0);
+            if (self.touched.active()) self.touched.mark(self.memory.entries);
+            if (is_in_chunks(batch)) updater_.accumulate(gradients, self.owner, self.categories, first > 0);
         };
         return pass_.run(self.memory, self.team, batch, drops_ ? dropout(self.at) : Dropout(), prepare, collect);
     }
@@ -176,7 +178,7 @@ template <class T> class TrainingLoop {
     const double *rates_of(const Position &at) const { return t_.learning_rates + at.step * t_.learning_rate_stride; }
 
     // The updater's array gets the gradient that the caller has computed, of a batch without a loss.
-    double take_gradient(const Team &team) const {
+    __attribute__((noinline)) double take_gradient(const Team &team) const {
         const T *gradient = static_cast<const T *>(t_.gradient);
         const Range own = share(t_.network.size, lanes<T>, team);
         std::copy(gradient + own.begin, gradient + own.end, updater_.gradient() + own.begin);
@@ -194,13 +196,13 @@ template <class T> class TrainingLoop {
         const bool begins_epoch = self.at.row == 0;
         if (tiny_) update_tiny(self, c, begins_epoch);
         else
-            updater_.update(is_in_chunks(batch) ? nullptr : &gradients, self.team, c, self.touched, self.categories, begins_epoch,
+            updater_.update(is_in_chunks(batch) ? nullptr : &gradients, self.owner, c, self.touched, self.categories, begins_epoch,
                             share_);
         self.touched.clear();
         self.rows.update(gradients, c, loss_weight(batch), share_);
     }
 
-    void update_tiny(const Thread &self, const Coefficients<T> &c, bool begins_epoch) {
+    __attribute__((noinline)) void update_tiny(const Thread &self, const Coefficients<T> &c, bool begins_epoch) {
         if (rules_.descends_in_product && rules_.updates_all_alike) {
             if (begins_epoch) state_.take_snapshot(0, t_.network.size);
             tiny_pass_.descend(state_.parameters(), c.learning_rate);
@@ -209,7 +211,7 @@ template <class T> class TrainingLoop {
         }
         tiny_pass_.compute_gradients(updater_.gradient());
         if (rules_.updates_all_alike) updater_.update_all(c, begins_epoch, share_);
-        else updater_.update(nullptr, self.team, c, self.touched, self.categories, begins_epoch, share_);
+        else updater_.update(nullptr, self.owner, c, self.touched, self.categories, begins_epoch, share_);
     }
 
     void restore_rows() const {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 
 #include "gradients.h"
 #include "optimizer_state.h"
@@ -29,14 +30,27 @@ template <class T> class Updater {
           network_(training.network),
           gradient_(arena.take<T>(network_.size - skipped())),
           partial_(arena.take<T>(2 * storage_rows())),
+          own_blocks_(arena.take<OwnBlock>(training.max_threads * n_blocks())),
           orthogonal_(training, rules.orthogonalizes, arena) {}
+
+    // Sets what a thread owns: the same in all batches of a region, and too long to be found anew in each batch of a small network.
+    Owner join(const Team &team) const {
+        OwnBlock *const own = own_blocks_ + team.index * n_blocks();
+        int64_t n = 0;
+        for_each_block(network_, [&](int64_t l, const Layer &layer, const Block &block) {
+            const bool is_weights = block.kind == BlockKind::weights;
+            new (own + n++) OwnBlock(is_weights ? layers_.own_weights(l, team) : own_rows_of<T>(l, layer, block, team));
+        });
+        return {team, own, n};
+    }
 
     // Returns the gradients of all parameters, laid out like the storage. Deferred weights of the first layer are left out.
     T *gradient() const { return gradient_; }
 
     // Stores the gradients of a batch's first chunk, and adds those of its other chunks.
-    void accumulate(const ChunkGradients<T> &gradients, const Team &team, const TouchedCategories<T> &categories, bool add) const {
-        for_each_own_part(team, [&](const BlockPart &part, int64_t) {
+    __attribute__((noinline)) void accumulate(const ChunkGradients<T> &gradients, const Owner &owner,
+                                              const TouchedCategories<T> &categories, bool add) const {
+        for_each_own_part(owner, [&](const BlockPart &part, int64_t) {
             if (part.block.is_frozen) return;
             if (rules_.skips_absent_categories && categories.has(part.block))
                 return categories.add(gradients, part, gradient_of(part.block));
@@ -47,39 +61,39 @@ template <class T> class Updater {
 
     // Updates the parameters, all threads together. `gradients` are the batch's, and null if they stand in gradient() already. With
     // `keep`, a snapshot is taken first. share: of the parameters in their average, 0 to leave it as it is.
-    void update(const ChunkGradients<T> *gradients, const Team &team, const Coefficients<T> &c, const TouchedFeatures<T> &touched,
+    void update(const ChunkGradients<T> *gradients, const Owner &owner, const Coefficients<T> &c, const TouchedFeatures<T> &touched,
                 const TouchedCategories<T> &categories, bool keep, T share) const {
-        if (rules_.descends_in_product && gradients) return descend(*gradients, team, c, keep, share);
+        if (rules_.descends_in_product && gradients) return descend(*gradients, owner, c, keep, share);
         const bool saves_rows = keep && rules_.skips_absent_categories && categories.saves_rows();
-        if (saves_rows) begin_epoch_of_tables(team, categories);
-        for_each_own_part(team, [&](const BlockPart &part, int64_t number) {
+        if (saves_rows) begin_epoch_of_tables(owner, categories);
+        for_each_own_part(owner, [&](const BlockPart &part, int64_t number) {
             const Block &block = part.block;
             if (keep && !(saves_rows && categories.has(block))) take_snapshot(part);
             if (!is_updated(part)) return average_frozen(part, share);
             Coefficients<T> scaled;
             const Coefficients<T> &own = block.has_own_factors() ? scaled = c.of(block) : c;
             if (rules_.skips_absent_categories && categories.has(block))
-                return update_table(gradients, team, part, number, own, categories, share);
+                return update_table(gradients, owner.team, part, number, own, categories, share);
             if (gradients) gradients->compute(part, gradient_of(block));
             prepare_gradient(part, number, own, touched);
             if (rules_.clips_norm || has_orthogonal_update(part)) return;
             apply(part, own, touched);
-            finish_update(team, part, share);
+            finish_update(owner.team, part, share);
         });
-        if (rules_.clips_norm) update_by_clipped_norm(team, c, touched, categories, share);
-        if (rules_.orthogonalizes) update_hidden_matrices(team, c, share);
+        if (rules_.clips_norm) update_by_clipped_norm(owner, c, touched, categories, share);
+        if (rules_.orthogonalizes) update_hidden_matrices(owner.team, c, share);
     }
 
     // Copies the weights of a thread's panels from the storage, or back to it. Their gradients are cleared: those of one layout would
     // stand in the padding of the other.
-    void load_panels(const Team &team) const {
-        for_each_own_panel(team, [&](const BlockPart &panel) {
+    void load_panels(const Owner &owner) const {
+        for_each_own_panel(owner, [&](const BlockPart &panel) {
             clear_gradient(panel);
             panels_.load(panel);
         });
     }
-    void store_panels(const Team &team) const {
-        for_each_own_panel(team, [&](const BlockPart &panel) {
+    void store_panels(const Owner &owner) const {
+        for_each_own_panel(owner, [&](const BlockPart &panel) {
             clear_gradient(panel);
             panels_.store(panel);
         });
@@ -112,35 +126,45 @@ template <class T> class Updater {
         return !part.block.is_frozen && !(rules_.defers_first_layer && is_of_inputs(part));
     }
 
-    template <class Use> void for_each_own_panel(const Team &team, Use use) const {
-        for (int64_t l = 0; l < network_.n_layers; l++)
-            if (const Block &block = network_.layers[l].weights(); layers_.in_panels(l, team))
-                ::for_each_own_panel<T>(l, block, team, block.rows, use);
+    template <class Use> void for_each_own_panel(const Owner &owner, Use use) const {
+        for (const OwnBlock *own = owner.blocks; own < owner.blocks + owner.n_blocks; own++)
+            if (own->is_in_panels) for_each_part<T>(*own, own->part.block.rows, use);
     }
 
     // Calls body(part, number of the part's first row among all rows of the storage).
-    template <class Body> void for_each_own_part(const Team &team, Body body) const {
+    template <class Body> void for_each_own_part(const Owner &owner, Body body) const {
         int64_t number = 0;
-        for_each_block(network_, [&](int64_t l, const Layer &layer, const Block &block) {
-            const auto use = [&](const BlockPart &part) { body(part, number + part.rows.begin); };
+        for (const OwnBlock *own = owner.blocks; own < owner.blocks + owner.n_blocks; own++) {
+            const Block &block = own->part.block;
             const bool is_whole = rules_.descends_in_product || block.kind == BlockKind::embedding_parameters;
-            const int64_t at_a_time = is_whole ? block.rows : cached_rows;
-            if (block.kind == BlockKind::weights && layers_.in_panels(l, team))
-                ::for_each_own_panel<T>(l, block, team, at_a_time, use);
-            else for_each_own_rows<T>(l, layer, block, team, at_a_time, use);
+            for_each_part<T>(*own, is_whole ? block.rows : cached_rows,
+                             [&](const BlockPart &part) { body(part, number + part.rows.begin); });
             number += block.rows;
-        });
+        }
     }
 
-    // Plain gradient descent has no gradient array.
-    void descend(const ChunkGradients<T> &gradients, const Team &team, const Coefficients<T> &c, bool keep, T share) const {
-        for_each_own_part(team, [&](const BlockPart &part, int64_t) {
-            if (keep) take_snapshot(part);
-            if (!is_updated(part)) return average_frozen(part, share);
-            gradients.descend(part, state_of(part).parameters() + part.block.offset,
-                              c.learning_rate * T(part.block.learning_rate_factor));
-            finish_update(team, part, share);
-        });
+    // Plain gradient descent has no gradient array, and makes its step in whole blocks.
+    void descend(const ChunkGradients<T> &gradients, const Owner &owner, const Coefficients<T> &c, bool keep, T share) const {
+        for (const OwnBlock *own = owner.blocks; own < owner.blocks + owner.n_blocks; own++) {
+            const auto descend = [&](const BlockPart &part) { this->descend(gradients, owner.team, part, c, keep, share); };
+            if (own->is_in_panels) for_each_part<T>(*own, own->part.block.rows, descend);
+            else if (own->part.rows.size() > 0) descend(own->part);
+        }
+    }
+
+    __attribute__((noinline)) void descend(const ChunkGradients<T> &gradients, const Team &team, const BlockPart &part,
+                                           const Coefficients<T> &c, bool keep, T share) const {
+        if (keep) take_snapshot(part);
+        if (!is_updated(part)) return average_frozen(part, share);
+        gradients.descend(part, state_of(part).parameters() + part.block.offset,
+                          c.learning_rate * T(part.block.learning_rate_factor));
+        finish_update(team, part, share);
+    }
+
+    int64_t n_blocks() const {
+        int64_t n = 0;
+        for_each_block(network_, [&](int64_t, const Layer &, const Block &) { n++; });
+        return n;
     }
 
     int64_t storage_rows() const {
@@ -239,26 +263,26 @@ template <class T> class Updater {
         finish_update(team, part, share);
     }
 
-    __attribute__((noinline)) void begin_epoch_of_tables(const Team &team, const TouchedCategories<T> &categories) const {
-        for_each_own_part(team, [&](const BlockPart &part, int64_t) {
+    __attribute__((noinline)) void begin_epoch_of_tables(const Owner &owner, const TouchedCategories<T> &categories) const {
+        for_each_own_part(owner, [&](const BlockPart &part, int64_t) {
             if (categories.has(part.block)) categories.begin_epoch(part);
         });
-        team.wait();
+        owner.team.wait();
     }
 
-    void update_by_clipped_norm(const Team &team, const Coefficients<T> &c, const TouchedFeatures<T> &touched,
+    void update_by_clipped_norm(const Owner &owner, const Coefficients<T> &c, const TouchedFeatures<T> &touched,
                                 const TouchedCategories<T> &categories, T share) const {
-        team.wait();
-        const T factor = clip_factor(team, categories);
-        if (rules_.skips_absent_categories) team.wait();  // the lists of touched rows are cleared next
-        for_each_own_part(team, [&](const BlockPart &part, int64_t) {
+        owner.team.wait();
+        const T factor = clip_factor(owner.team, categories);
+        if (rules_.skips_absent_categories) owner.team.wait();  // the lists of touched rows are cleared next
+        for_each_own_part(owner, [&](const BlockPart &part, int64_t) {
             if (!is_updated(part)) return;
             if (rules_.skips_absent_categories && categories.has(part.block))
-                return apply_to_table(team, part, c.of(part.block), categories, factor, share);
+                return apply_to_table(owner.team, part, c.of(part.block), categories, factor, share);
             if (factor < 1) scale_by(gradient_at(part.offset()), part.count(), factor);
             if (has_orthogonal_update(part)) return;
             apply(part, c.of(part.block), touched);
-            finish_update(team, part, share);
+            finish_update(owner.team, part, share);
         });
     }
 
@@ -313,8 +337,9 @@ template <class T> class Updater {
     const Panels<T> &panels_;
     const Layers<T> &layers_;
     const Network &network_;
-    T *const gradient_;  // like the storage from element skipped() on
-    T *const partial_;   // storage_rows() penalties, then as many sums of squares
+    T *const gradient_;           // like the storage from element skipped() on
+    T *const partial_;            // storage_rows() penalties, then as many sums of squares
+    OwnBlock *const own_blocks_;  // of all threads
     const OrthogonalUpdates<T> orthogonal_;
     const int64_t rows_of_embeddings_ = count_rows_of_embeddings();  // the first rows of the storage, which have no penalties
 };
