@@ -20,6 +20,8 @@ template <class T> struct LayerBuffers {
     NormalizationBuffers<T> *normalization;  // null without one
     ResidualBuffers<T> *residual;            // null if no residual connection begins or ends here
     MemberBuffers<T> *members;               // null unless members have scales in this layer
+    // The activation, where the sums become outputs by it alone, and deltas pass back by the outputs; null where more happens.
+    const ActivationKernels<T> *alone;
 
     ActivatedRows<T> activated(const Layer &layer, Range rows) const {
         const int64_t first = rows.begin * layer.row;

@@ -173,6 +173,10 @@ template <class T> class LayerMemory {
             b.residual = ResidualConnection<T>::take(layer, starts, rows, needs_.any(), b.delta, keeps_derivative(layer), arena);
         if (layer.scales_members)
             b.members = MemberScales<T>::take(layer, network_.layers[l + 1], rows, needs_.weight_gradient, arena);
+        const bool is_logits = is_last && has_logits_, has_parts = b.normalization || b.residual || b.members;
+        const bool has_parameters = LayerActivation<T>::has_parameters(layer);
+        if (!is_logits && !has_parts && !has_parameters && !keeps_derivative(layer))
+            b.alone = &all_activations<T>[layer.activation];
         return b;
     }
 

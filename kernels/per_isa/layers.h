@@ -105,8 +105,10 @@ template <class T> class Layers : public LayerMemory<T> {
 
     // Sums become outputs.
     void finish_layer(int64_t l, const Input<T> &x, Range rows, const Dropout &dropout) const {
-        if (buffers_[l].members) finish_members(l, rows, dropout);
-        else if (buffers_[l].residual) activate_residual(l, x, rows, dropout);
+        const LayerBuffers<T> &b = buffers_[l];
+        if (b.alone) activate_alone(l, rows);
+        else if (b.members) finish_members(l, rows, dropout);
+        else if (b.residual) activate_residual(l, x, rows, dropout);
         else if (l < network_.n_layers - 1 || !has_logits_) activate(l, rows, dropout);
         // Dot products run over the padding, where an infinite input has left NaN.
         const Layer &layer = network_.layers[l];
@@ -152,8 +154,10 @@ template <class T> class Layers : public LayerMemory<T> {
 
     // delta, the loss's derivative by a layer's outputs, becomes that by its sums z.
     void pass_activation_back(int64_t l, Range rows, T *packing) const {
-        if (buffers_[l].members) pass_members_back(l, rows);
-        else if (buffers_[l].residual) pass_residual_back(l, rows, packing);
+        const LayerBuffers<T> &b = buffers_[l];
+        if (b.alone) times_derivative(l, rows);
+        else if (b.members) pass_members_back(l, rows);
+        else if (b.residual) pass_residual_back(l, rows, packing);
         else if (network_.layers[l].normalization) pass_normalized_back(l, rows);
         else times_derivative(l, rows);
     }
@@ -196,6 +200,12 @@ template <class T> class Layers : public LayerMemory<T> {
     }
 
     Layers(const Layers &other, const T *parameters) : Memory(other, parameters) {}
+
+    void activate_alone(int64_t l, Range rows) const {
+        const LayerBuffers<T> &b = buffers_[l];
+        const Layer &layer = network_.layers[l];
+        if (!b.alone->is_identity) b.alone->value(b.out + rows.begin * layer.row, rows.size(), layer.n_out, layer.row);
+    }
 
     void activate(int64_t l, Range rows, const Dropout &dropout) const {
         const Layer &layer = network_.layers[l];
