@@ -104,6 +104,63 @@ template <class T, Start START, Finish FINISH> void panels(const Product<T> &p, 
         }
 }
 
+// Computes a tile of few columns whose vectors hold rows of C, so that no lanes are lost to padding. The rows of A stand side by side,
+// as in the gradient of weights. B is read by elements.
+template <class T, int VECTORS, int COLUMNS, Start START, Finish FINISH>
+__attribute__((noinline)) void upright_tile(const Product<T> &p, int64_t row, int64_t column) {
+    Vec<T> sum[VECTORS][COLUMNS], square[size_t(lanes<T>)];
+    T *const c = p.c + row * p.c_row + column;
+#pragma GCC unroll 8
+    for (int v = 0; v < VECTORS; v++) {
+        if constexpr (START == Start::previous) {
+#pragma GCC unroll 16
+            for (int q = 0; q < lanes<T>; q++) square[q] = load(c + (v * lanes<T> + q) * p.c_row);
+            transpose_square<T>(square);
+        }
+#pragma GCC unroll 8
+        for (int j = 0; j < COLUMNS; j++) sum[v][j] = START == Start::previous ? square[j] : Vec<T>{};
+    }
+    const T *a = p.a + row, *b = p.b + column;
+    for (int64_t k = 0; k < p.depth; k++, a += p.a_column, b += p.b_row) {
+        Vec<T> left[VECTORS];
+#pragma GCC unroll 8
+        for (int v = 0; v < VECTORS; v++) left[v] = load(a + v * lanes<T>);
+#pragma GCC unroll 8
+        for (int j = 0; j < COLUMNS; j++)
+#pragma GCC unroll 8
+            for (int v = 0; v < VECTORS; v++) sum[v][j] = fma(left[v], splat(b[j]), sum[v][j]);
+    }
+#pragma GCC unroll 8
+    for (int v = 0; v < VECTORS; v++) {
+#pragma GCC unroll 16
+        for (int q = 0; q < lanes<T>; q++) square[q] = q < COLUMNS ? sum[v][q] : Vec<T>{};
+        transpose_square<T>(square);
+#pragma GCC unroll 16
+        for (int q = 0; q < lanes<T>; q++) {
+            T *const to = c + (v * lanes<T> + q) * p.c_row;
+            store(to, FINISH == Finish::store ? square[q] : fma(splat(-p.learning_rate), square[q], load(to)));
+        }
+    }
+}
+
+// Computes the whole vectors of rows by upright tiles, and returns the rows that are left.
+template <class T, int COLUMNS, Start START, Finish FINISH> Range upright_panel(const Product<T> &p, Range rows, int64_t column) {
+    constexpr int vectors = (FASTNN_VECTOR_BYTES == 64 ? 16 : 8) / COLUMNS;
+    for (; rows.size() >= vectors * lanes<T>; rows.begin += vectors * lanes<T>)
+        upright_tile<T, vectors, COLUMNS, START, FINISH>(p, rows.begin, column);
+    for (; rows.size() >= lanes<T>; rows.begin += lanes<T>) upright_tile<T, 1, COLUMNS, START, FINISH>(p, rows.begin, column);
+    return rows;
+}
+
+// The same for up to half a vector of columns: with more, upright tiles would make as many multiplications as others.
+template <class T, Start START, Finish FINISH> Range upright_panels(const Product<T> &p, Range rows, Range columns) {
+    if constexpr (lanes<T> > 8)
+        if (columns.size() > 4) return upright_panel<T, 8, START, FINISH>(p, rows, columns.begin);
+    if constexpr (lanes<T> > 4)
+        if (columns.size() > 2) return upright_panel<T, 4, START, FINISH>(p, rows, columns.begin);
+    return upright_panel<T, 2, START, FINISH>(p, rows, columns.begin);
+}
+
 // If C has few rows, B may be swept: the product reads a few rows of B at a time, from end to end, while panels read a few
 // columns of every row. A sweep reads at the speed of memory. Panels are 2 to 3 times slower if each row of B is a page or more.
 constexpr int64_t page = 4096;                                  // bytes
@@ -192,7 +249,10 @@ template <class T, Start START, Finish FINISH> void multiply(const Product<T> &p
         panels<T, START, FINISH>(p, rows, {j, end});
         j = end;
     }
-    if (j < columns.end) panel<T, 1, 2 * tile_rows, START, FINISH>(p, rows, j);
+    if (j >= columns.end) return;
+    if constexpr (START != Start::bias)
+        if (p.a_row == 1 && 2 * (columns.end - j) <= lanes<T>) rows = upright_panels<T, START, FINISH>(p, rows, {j, columns.end});
+    panel<T, 1, 2 * tile_rows, START, FINISH>(p, rows, j);
 }
 
 // out[j][i] = in[i][j] for i in rows and j < columns. rows.begin is a multiple of lanes; whole squares are written.
