@@ -73,10 +73,18 @@ template <class T> class CoefficientSchedule {
 
     // learning_rates: that of the update, and behind it the values of the optimizer's scheduled settings. updates: the number of
     // updates before. batch_weight: the sum of the batch's sample weights, not 0 where penalties are divided by it.
-    Coefficients<T> operator()(const double *learning_rates, int64_t updates, double batch_weight = 1) {
-        if (o_->n_scheduled > 0) follow_schedules(learning_rates + 1);
-        const double learning_rate = *learning_rates;
+    // They are valid until the next call. Without corrections and schedules, they change with the rate and the weight alone.
+    const Coefficients<T> &operator()(const double *learning_rates, int64_t updates, double batch_weight = 1) {
         const double share = o_->penalty_per_weight ? 1 / batch_weight : 1;
+        if (o_->n_scheduled > 0) follow_schedules(learning_rates + 1);
+        else if (!kernels_.corrects_moments && *learning_rates == learning_rate_ && share == share_) return last_;
+        learning_rate_ = *learning_rates;
+        share_ = share;
+        return last_ = compute(*learning_rates, updates, share);
+    }
+
+  private:
+    Coefficients<T> compute(double learning_rate, int64_t updates, double share) {
         Coefficients<T> c = {T(learning_rate),  T(o_->beta_1),
                              T(1 - o_->beta_1), T(o_->beta_2),
                              T(1 - o_->beta_2), T(1),
@@ -98,7 +106,6 @@ template <class T> class CoefficientSchedule {
         return c;
     }
 
-  private:
     // The corrections of moments for their start at zero are those of the present beta_1, as in PyTorch.
     __attribute__((noinline)) void follow_schedules(const double *values) {
         own_ = *o_;
@@ -125,6 +132,8 @@ template <class T> class CoefficientSchedule {
     const OptimizerKernels<T> &kernels_;
     Powers power_1_, power_2_;
     MomentumSchedule momentum_;
+    double learning_rate_ = NAN, share_ = NAN;  // of the last coefficients; equal to none at first
+    Coefficients<T> last_;
 };
 
 }  // namespace

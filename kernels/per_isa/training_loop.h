@@ -192,7 +192,7 @@ template <class T> class TrainingLoop {
     // An epoch's first update takes the snapshot, when the loss is known to be finite.
     void update(Thread &self, const Batch &batch) {
         const ChunkGradients<T> &gradients = self.memory.gradients;
-        const Coefficients<T> c = self.coefficients(rates_of(self.at), self.at.updates, batch.weight);
+        const Coefficients<T> &c = self.coefficients(rates_of(self.at), self.at.updates, batch.weight);
         const bool begins_epoch = self.at.row == 0;
         if (tiny_) update_tiny(self, c, begins_epoch);
         else
