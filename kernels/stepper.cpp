@@ -52,10 +52,11 @@ bool Stepper::lay_out(const Rows &x, int64_t n_rows) {
     const int64_t size = t.network.size * element_size(type) * t.n_state_arrays();
     if (!snapshot.grow(size)) return false;
     t.snapshot = snapshot.start();
-    if (!x.sparse() && n_rows == rows_ && t.max_threads == threads_ && t.loss.given == given_) return true;
+    const Source source = t.gradient ? Source::gradient : t.loss.given ? Source::output_gradient : Source::loss;
+    if (!x.sparse() && n_rows == rows_ && t.max_threads == threads_ && source == source_) return true;
     rows_ = -1;
     if (!workspace.clear(k.training_bytes(t))) return false;
-    if (!x.sparse()) rows_ = n_rows, threads_ = t.max_threads, given_ = t.loss.given;
+    if (!x.sparse()) rows_ = n_rows, threads_ = t.max_threads, source_ = source;
     return true;
 }
 

@@ -54,6 +54,9 @@ class Stepper {
     double dropout_factor = 1, label_smoothing_factor = 1;  // of the batches that are accumulated
 
   private:
+    // Where an update comes from: a loss, its gradient with respect to the outputs, or the gradient of all parameters.
+    enum class Source { loss, output_gradient, gradient };
+
     StepStatus run(const Rows &x, const Rows &y, const double *sample_weight, int64_t n_rows);
     bool lay_out(const Rows &x, int64_t n_rows);
     StepStatus compute_gradient(const Loss &loss, const Rows &x, const Rows &y, const double *sample_weight, int64_t n_rows,
@@ -61,7 +64,7 @@ class Stepper {
 
     std::atomic<bool> busy_{false};
     int64_t rows_ = -1, threads_ = 0;  // of the dense batches that the workspace is laid out for
-    bool given_ = false;               // whether it is laid out for steps by a given gradient
+    Source source_ = Source::loss;     // of the updates that it is laid out for
 };
 
 }  // namespace fastnn
