@@ -164,7 +164,7 @@ template <class T> class OrthogonalUpdates {
     __attribute__((noinline)) void shrink(const Block &block, Range own) const {
         const int64_t row = row_of(block.columns);
         for (int64_t i = own.begin; i < own.end; i++) {
-            scale(T(sizeof(T) == 4 ? 0x1p-80 : 0x1p-600), direction_ + i * row, direction_ + i * row, row);
+            scale(shrinking<T>, direction_ + i * row, direction_ + i * row, row);
             squares_[i] = sum_of_squares(direction_ + i * row, row);
         }
     }

@@ -1,6 +1,8 @@
 // What happens to gradients before an update: penalties are added, and they are clipped.
 #pragma once
 
+#include <cmath>
+
 #include "vec.h"
 
 namespace {
@@ -36,15 +38,43 @@ template <class T> void scale_by(T *g, int64_t count, T factor) {
     for_each_vector<T>(count, [=](int64_t i, auto access) { access.store(g + i, factor * access.load(g + i)); });
 }
 
-// count is in whole blocks.
-template <class T> T sum_of_squares(const T *g, int64_t count) {
+// A power of two. Numbers whose squares are too large for T have finite squares after a multiplication by it, and it is exact.
+template <class T> constexpr T shrinking = T(sizeof(T) == 4 ? 0x1p-80 : 0x1p-600);
+
+// Return the sum of the squares of the numbers that `change` makes of g. count is in whole blocks.
+template <class T, class Change> FASTNN_INLINE T sum_of_changed_squares(const T *g, int64_t count, Change change) {
     Vec<T> sums[block_vectors] = {};
     for (int64_t i = 0; i < count; i += block_lanes<T>)
         for (int u = 0; u < block_vectors; u++) {
-            const Vec<T> gi = load(g + i + u * lanes<T>);
+            const Vec<T> gi = change(load(g + i + u * lanes<T>));
             sums[u] = fma(gi, gi, sums[u]);
         }
     return sum_block<T>(sums);
 }
+
+template <class T> T sum_of_squares(const T *g, int64_t count) {
+    return sum_of_changed_squares(g, count, [](Vec<T> gi) { return gi; });
+}
+template <class T> T sum_of_shrunk_squares(const T *g, int64_t count) {
+    return sum_of_changed_squares(g, count, [](Vec<T> gi) { return shrinking<T> * gi; });
+}
+
+// What clips a norm: two factors for all gradients, one after the other. Norms above 1 / shrinking<T> have factors that T could
+// not hold with all their digits.
+template <class T> struct NormClipping {
+    T first = 1, second = 1;
+
+    // Returns the factors for gradients, given the sum of the squares of their products with `first`. The constant is PyTorch's.
+    static NormClipping of(double bound, double squares, T first = 1) {
+        const double factor = bound / (std::sqrt(squares) + 1e-6 * double(first));
+        if (factor * double(first) < 1) return {first, T(factor)};
+        return {};
+    }
+
+    void apply(T *g, int64_t count) const {
+        if (first != 1) scale_by(g, count, first);
+        if (second != 1) scale_by(g, count, second);
+    }
+};
 
 }  // namespace

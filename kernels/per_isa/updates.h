@@ -240,7 +240,7 @@ template <class T> class Updater {
         const TouchedRows &touched = categories.rows(part.block);
         for (int64_t i = 0; i < touched.count && rules_.clips_value; i++)
             clip_by_value(categories.gradient_of(part, touched.rows[i], of_block), part.row, clip_value_);
-        if (!rules_.clips_norm) return apply_to_table(team, part, c, categories, 1, share);
+        if (!rules_.clips_norm) return apply_to_table(team, part, c, categories, {}, share);
         // With a comparison of this file's own, since the linker would merge the sort of another instruction set with this one.
         std::sort(touched.rows, touched.rows + touched.count, [](int64_t a, int64_t b) { return a < b; });
         T *const squares = partial_ + storage_rows() + number - part.rows.begin;
@@ -248,14 +248,13 @@ template <class T> class Updater {
             squares[touched.rows[i]] = sum_of_squares(categories.gradient_of(part, touched.rows[i], of_block), part.row);
     }
 
-    // Gradients are multiplied by a factor below 1 first.
     void apply_to_table(const Team &team, const BlockPart &part, const Coefficients<T> &c, const TouchedCategories<T> &categories,
-                        T factor, T share) const {
+                        const NormClipping<T> &clipping, T share) const {
         const TouchedRows &touched = categories.rows(part.block);
         for (int64_t i = 0; i < touched.count; i++) {
             const int64_t row = touched.rows[i];
             T *const gradient = categories.gradient_of(part, row, gradient_of(part.block));
-            if (factor < 1) scale_by(gradient, part.row, factor);
+            clipping.apply(gradient, part.row);
             categories.save(state_, part.block, row);
             state_.update(part.block.offset + row * part.row, gradient, part.row, c);
         }
@@ -273,13 +272,13 @@ template <class T> class Updater {
     void update_by_clipped_norm(const Owner &owner, const Coefficients<T> &c, const TouchedFeatures<T> &touched,
                                 const TouchedCategories<T> &categories, T share) const {
         owner.team.wait();
-        const T factor = clip_factor(owner.team, categories);
+        const NormClipping<T> clipping = clip_norm(owner, categories);
         if (rules_.skips_absent_categories) owner.team.wait();  // the lists of touched rows are cleared next
         for_each_own_part(owner, [&](const BlockPart &part, int64_t) {
             if (!is_updated(part)) return;
             if (rules_.skips_absent_categories && categories.has(part.block))
-                return apply_to_table(owner.team, part, c.of(part.block), categories, factor, share);
-            if (factor < 1) scale_by(gradient_at(part.offset()), part.count(), factor);
+                return apply_to_table(owner.team, part, c.of(part.block), categories, clipping, share);
+            clipping.apply(gradient_at(part.offset()), part.count());
             if (has_orthogonal_update(part)) return;
             apply(part, c.of(part.block), touched);
             finish_update(owner.team, part, share);
@@ -302,21 +301,47 @@ template <class T> class Updater {
         }
     }
 
-    T clip_factor(const Team &team, const TouchedCategories<T> &categories) const {
+    // The threads have squared the rows of the gradients.
+    NormClipping<T> clip_norm(const Owner &owner, const TouchedCategories<T> &categories) const {
+        const double sum = sum_of_rows(owner.team, categories);
+        return std::isfinite(sum) ? NormClipping<T>::of(clip_norm_, sum) : clip_large_norm(owner, categories);
+    }
+
+    // Squares the rows anew, after a multiplication by a power of two that makes all squares of finite gradients finite.
+    __attribute__((noinline)) NormClipping<T> clip_large_norm(const Owner &owner, const TouchedCategories<T> &categories) const {
+        owner.team.wait();  // all threads have read the sums
+        for_each_own_part(owner, [&](const BlockPart &part, int64_t number) {
+            if (!is_updated(part)) return;
+            T *const squares = partial_ + storage_rows() + number - part.rows.begin;
+            T *const of_block = gradient_of(part.block);
+            const auto square = [&](int64_t row, const T *gradient) { squares[row] = sum_of_shrunk_squares(gradient, part.row); };
+            if (rules_.skips_absent_categories && categories.has(part.block)) {
+                const TouchedRows &touched = categories.rows(part.block);
+                for (int64_t i = 0; i < touched.count; i++)
+                    square(touched.rows[i], categories.gradient_of(part, touched.rows[i], of_block));
+            } else {
+                for (int64_t i = part.rows.begin; i < part.rows.end; i++) square(i, of_block + i * part.row);
+            }
+        });
+        owner.team.wait();
+        return NormClipping<T>::of(clip_norm_, sum_of_rows(owner.team, categories), shrinking<T>);
+    }
+
+    double sum_of_rows(const Team &team, const TouchedCategories<T> &categories) const {
         const T *squares = partial_ + storage_rows();
         double sum = 0;
         if (!rules_.skips_absent_categories) {
             for (int64_t i = 0; i < storage_rows(); i++) sum += double(squares[i]);
-        } else {
-            for_each_block(network_, [&](int64_t, const Layer &, const Block &block) {
-                const auto add = [&](int64_t row) { sum += double(squares[row]); };
-                if (categories.has(block)) categories.for_each_row(block, team, add);
-                else
-                    for (int64_t i = 0; i < block.rows; i++) add(i);
-                squares += block.rows;
-            });
+            return sum;
         }
-        return T(clip_norm_ / (std::sqrt(sum) + 1e-6));
+        for_each_block(network_, [&](int64_t, const Layer &, const Block &block) {
+            const auto add = [&](int64_t row) { sum += double(squares[row]); };
+            if (categories.has(block)) categories.for_each_row(block, team, add);
+            else
+                for (int64_t i = 0; i < block.rows; i++) add(i);
+            squares += block.rows;
+        });
+        return sum;
     }
 
     void apply(const BlockPart &part, const Coefficients<T> &c, const TouchedFeatures<T> &touched) const {

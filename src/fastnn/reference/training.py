@@ -30,7 +30,7 @@ from fastnn.reference.backward import Gradients
 from fastnn.reference.derivatives import penalized
 from fastnn.reference.dropout import INPUT_LAYER, dropout_mask, dropout_rates
 from fastnn.reference.embeddings import Embedded, absent_rows
-from fastnn.reference.gradients import norm_factor, sum_of_squares
+from fastnn.reference.gradients import norm_factors, sum_of_squares
 from fastnn.reference.members import MemberScales
 from fastnn.reference.network import Description, Slopes
 from fastnn.reference.residual import Connections
@@ -297,8 +297,9 @@ def clip(grads: Sequence[Array], clip_value: float | None, clip_norm: float | No
         clipped = [np.clip(grad, -bound, bound) for grad in clipped]
     if clip_norm is not None:
         bound = real("clip_norm", clip_norm, low=0.0, exclude_low=True)
-        factor = norm_factor(sum(float(sum_of_squares(grad)) for grad in clipped), bound)
-        clipped = [grad * factor for grad in clipped]
+        dtype = np.result_type(np.float32, *clipped)
+        first, second = norm_factors(lambda by: sum(float(sum_of_squares(grad, by)) for grad in clipped), bound, dtype)
+        clipped = [grad * first * second for grad in clipped]
     return clipped
 
 

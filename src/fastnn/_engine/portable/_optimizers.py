@@ -12,7 +12,7 @@ from fastnn._block_settings import Blocks, BlockSettings
 from fastnn._engine.portable._compile import formula, pointer, runnable
 from fastnn._engine.portable._rows import Array
 from fastnn._layer_settings import PENALIZED
-from fastnn.reference.gradients import add_penalty, norm_factor, penalty_gradient, sum_of_squares
+from fastnn.reference.gradients import add_penalty, norm_factors, penalty_gradient, sum_of_squares
 from fastnn.reference.updates import RULES, Coefficients, Constants, orthogonal_update
 
 if TYPE_CHECKING:
@@ -79,9 +79,10 @@ class Optimizer:
         if self._clip_value < math.inf:
             np.clip(g, -self._clip_value, self._clip_value, out=g)
         if self._clip_norm < math.inf:
-            factor = norm_factor(float(self._sum_of_squares(g)), self._clip_norm)
-            if factor < 1.0:
-                g *= g.dtype.type(factor)
+            factors = norm_factors(lambda by: float(self._sum_of_squares(g, by)), self._clip_norm, g.dtype)
+            for factor in factors:
+                if factor != 1.0:
+                    g *= g.dtype.type(factor)
 
     def update(
         self, w: Array, g: Array, moments: Sequence[Array], rate: float, t: int, own: BlockSettings = _DEFAULT
