@@ -63,10 +63,8 @@ class Blocks(NamedTuple):
     embeddings: tuple[BlockSettings, ...] = ()  # of each embedding, also of those without parameters
 
 
-def check_penalties(blocks: Blocks | None, l1: Any, l2: Any) -> None:
+def check_penalties(blocks: Blocks, l1: Any, l2: Any) -> None:
     """Raise ValueError if penalties of a trainer act on none of its weights."""
-    if blocks is None:
-        return
     penalized = [block for of_layer in blocks.layers for kind, block in of_layer.items() if kind in PENALIZED]
     for name, value in (("l1", l1), ("l2", l2)):
         if value != 0.0 and all(block.is_frozen or getattr(block, name) not in (None, value) for block in penalized):

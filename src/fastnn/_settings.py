@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fastnn._averaging import EMA, SWA, Averaging
-from fastnn._block_settings import Blocks, blocks_of, check_penalties
 from fastnn._checks.options import way_to
 from fastnn._checks.scalars import integer
 from fastnn._engine import core as _core
@@ -26,6 +25,8 @@ from fastnn.optimizers import LBFGS, SGD, Optimizer
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from fastnn._block_settings import Blocks
 
 
 class Native(NamedTuple):
@@ -206,16 +207,24 @@ class Configured:
     def _native_optimizer(self) -> dict[str, Any]:
         # The engine makes no steps with lbfgs, which has no learning rate and no moments.
         optimizer = SGD(0.0) if isinstance(self.optimizer, LBFGS) else self.optimizer
-        given = self.layer_settings
-        blocks = None if given is None else blocks_of(given, optimizer, self.model._kinds(), self.model._embedded())
-        self._check_penalties(blocks)
+        blocks = None if self.layer_settings is None else self._native_blocks(self.layer_settings, optimizer)
         scheduled = tuple(setting.coefficient for setting in self._scheduled())
         l2 = 0.0 if callable(self.l2) else self.l2
         native = native_optimizer(optimizer, self.l1, l2, self.clip_norm, self.clip_value, blocks, scheduled)
         return native | {"lazy": self.lazy_updates}
 
-    def _check_penalties(self, blocks: Blocks | None) -> None:
+    def _native_blocks(self, given: Any, optimizer: Optimizer) -> Blocks | None:
+        from fastnn._block_settings import blocks_of  # most trainers need no settings of layers
+
+        blocks = blocks_of(given, optimizer, self.model._kinds(), self.model._embedded())
+        if blocks is not None:
+            self._check_penalties(blocks)
+        return blocks
+
+    def _check_penalties(self, blocks: Blocks) -> None:
         """Raise ValueError if penalties act on no weights."""
+        from fastnn._block_settings import check_penalties
+
         check_penalties(blocks, self.l1, self.l2)
 
     def _check_lbfgs(self) -> None:

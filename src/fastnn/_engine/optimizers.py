@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fastnn._block_settings import Blocks
 from fastnn._engine import core as _core
 from fastnn.optimizers import Optimizer
+
+if TYPE_CHECKING:
+    from fastnn._block_settings import Blocks
 
 ARGUMENTS = ("beta_1", "beta_2", "epsilon", "decay")
 """The coefficients, in the order of the arguments of the kernels' function of arrays (kernels/c_api.h)."""

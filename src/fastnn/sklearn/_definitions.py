@@ -215,7 +215,7 @@ class EstimatorTrainer(Trainer):
             native |= {"rate_in_velocity": True, "beta_1": self._momentum}
         return native
 
-    def _check_penalties(self, blocks: Blocks | None) -> None:
+    def _check_penalties(self, blocks: Blocks) -> None:
         """Accept penalties that act on no weights, because `alpha` is above 0 by default."""
 
     def rows_per_epoch(self, n_rows: int) -> int:
