@@ -467,6 +467,7 @@ def test_a_mean_over_nothing_raises():
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 @pytest.mark.parametrize("kind", [MSE, MAE])
 def test_estimators_take_weights_of_outputs(kind, solver):
+    pytest.importorskip("sklearn")
     from fastnn.sklearn import MLPRegressor
 
     X, y = data(MSE(), 50)

@@ -93,8 +93,9 @@ def test_settings_load_as_they_were_saved():
     assert normalized.normalization_place == ("before", "after", None)
 
 
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore:.*(converge|Maximum iterations)")
 def test_an_estimator_continues_with_the_same_bits():
+    pytest.importorskip("sklearn")
     from fastnn.sklearn import MLPClassifier
 
     X, labels = training_data(ESTIMATOR)
