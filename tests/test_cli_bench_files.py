@@ -87,7 +87,7 @@ def scaled(written, factor, **facts):
 
 
 def test_times_shorter_than_in_the_file_are_listed_as_faster(written, capsys):
-    assert _cli.main([*QUICK, "--threads", "1", "--compare", scaled(written, 1e3)]) == 0
+    assert _cli.main([*QUICK, "--threads", "1", "--compare", scaled(written, 1e6)]) == 0
     out = capsys.readouterr().out
     assert out.splitlines()[-1].endswith("0 became slower.")
     assert re.search(r"^   faster +0\.00 ×  training 8-16-1, 32, 1 thread$", out, re.MULTILINE)
