@@ -73,7 +73,7 @@ template <class T> class CoefficientSchedule {
 
     // learning_rates: that of the update, and behind it the values of the optimizer's scheduled settings. updates: the number of
     // updates before. batch_weight: the sum of the batch's sample weights, not 0 where penalties are divided by it.
-    // They are valid until the next call. Without corrections and schedules, they change with the rate and the weight alone.
+    // The result is valid until the next call. Without corrections and schedules, it changes with the rate and the weight alone.
     const Coefficients<T> &operator()(const double *learning_rates, int64_t updates, double batch_weight = 1) {
         const double share = o_->penalty_per_weight ? 1 / batch_weight : 1;
         if (o_->n_scheduled > 0) follow_schedules(learning_rates + 1);

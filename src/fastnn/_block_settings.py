@@ -119,7 +119,7 @@ def blocks_of(
 
 
 class _Place(NamedTuple):
-    """What settings say of the parameters of one kind in one layer, or of one of the embeddings."""
+    """One kind of parameters in one layer, or those of one embedding, to which settings apply."""
 
     kind: str
     is_frozen: bool

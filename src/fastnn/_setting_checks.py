@@ -51,7 +51,7 @@ CHECKS: Mapping[str, Callable[[str, Any], Any]] = MappingProxyType(
 """For each setting of a trainer: a function that maps its name and an assigned value to the value to keep."""
 
 DENSE = "expected False for dense rows without tables of categories, in which no features are absent"
-"""What is wrong with lazy updates of dense rows."""
+"""The end of errors about lazy updates of dense rows."""
 
 FACTORS = ("dropout_factor", "label_smoothing_factor")
 """The settings that multiply a setting of the model or of the loss, in all steps or by a schedule."""

@@ -181,7 +181,7 @@ class Configured:
 
     @property
     def _needs_sparse_rows(self) -> bool:
-        """Whether updates are lazy, and only sparse rows lack features, because there are no tables of categories."""
+        """Whether lazy updates need sparse rows: without tables of categories, dense rows leave out no parameters."""
         return self.lazy_updates and not any(each.has_table for each in self.model.embeddings)
 
     def _check_lazy(self, data: Any) -> None:

@@ -71,7 +71,7 @@ class Embedding(Options):
 
     @property
     def has_table(self) -> bool:
-        """Whether the parameters have a row for each category."""
+        """Whether each category has a row of parameters."""
         return bool(self.categories) and self.shape is not None
 
     @property
