@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import pickle
+import sys
+import types
 
 import numpy as np
 import pytest
@@ -27,6 +29,17 @@ def test_functions_have_the_attributes_of_ufuncs(name):
     assert function.types == ["e->e", "f->f", "d->d"]
     assert pickle.loads(pickle.dumps(function)) is function
     assert copy.deepcopy(function) is function
+
+
+@pytest.mark.skipif(not hasattr(np.positive, "__dict__"), reason="ufuncs have attributes of their own since NumPy 2.2")
+@pytest.mark.parametrize("name", NAMES)
+def test_pickles_of_ufuncs_look_through_no_other_module(name, monkeypatch):
+    class Warns(types.ModuleType):
+        def __getattr__(self, name):
+            raise AssertionError(f"{name} was asked for")
+
+    monkeypatch.setattr(sys, "modules", {"numpy.core": Warns("numpy.core"), **sys.modules})
+    assert pickle.loads(pickle.dumps(getattr(ops, name))) is getattr(ops, name)
 
 
 @pytest.mark.parametrize("function", [ops.sigmoid, reference.sigmoid])

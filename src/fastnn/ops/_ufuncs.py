@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from fastnn._engine import core as _core
@@ -44,4 +45,7 @@ def ufunc(name: str, documentation: str) -> np.ufunc:
     """Return the ufunc of that name. Its documentation has the common sections between the summary and the examples."""
     summary, _, examples = documentation.partition(">>>")
     made = _core.make_ufunc(name, f"{summary.rstrip()}\n{_SECTIONS}>>>{examples}")
+    # Without it, pickle asks each imported module for the name, and `numpy.core` warns when it is asked.
+    with contextlib.suppress(AttributeError):  # before NumPy 2.2, ufuncs have no attributes of their own
+        made.__module__ = "fastnn.ops"
     return made
