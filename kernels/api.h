@@ -370,15 +370,23 @@ struct Averaging {
 
 enum class Status : int32_t { paused, finished, diverged, weightless };  // weightless: the weights of a signed mean sum to 0
 
-// A run of many epochs in time slices: its settings, and its position between slices.
-struct Training {
+// What the runs and single steps of a trainer have in common.
+struct TrainingSettings {
     Network network;
     void *parameters;
     void *moments[2];
     Averaging averaging;
-    void *snapshot;  // n_state_arrays() storages, of the beginning of the last epoch, when the loss was finite
     Loss loss;
     Optimizer optimizer;
+    bitgen_t *random;
+
+    // Returns the number of arrays that updates change: the parameters, the moments, and the average.
+    int n_state_arrays() const { return 1 + optimizer.moments + (averaging.average ? 1 : 0); }
+};
+
+// A run of many epochs in time slices: its settings, and its position between slices.
+struct Training : TrainingSettings {
+    void *snapshot;  // n_state_arrays() storages, of the beginning of the last epoch, when the loss was finite
     Rows x, y;
     const double *sample_weight;
     const void *gradient;  // like the storage: updates take it rather than that of a batch; null otherwise
@@ -390,7 +398,6 @@ struct Training {
     bool shuffle;
     bool reshuffle;     // every order is a permutation of the one before; the first is a permutation of `order`
     bool loss_by_rows;  // a batch's weight in the epoch's loss is its number of rows rather than their weight
-    bitgen_t *random;
     int64_t *order;                // n_rows elements, in use if shuffle is set
     const double *learning_rates;  // one per step of the run, or a single one if learning_rate_stride is 0
     int64_t learning_rate_stride;  // otherwise 1, and 1 more for each scheduled setting of the optimizer, which follow the rate
@@ -400,6 +407,7 @@ struct Training {
     uint64_t shape;    // of these timings
     double step_work;  // floating-point operations of a step
     double seconds;    // length of a time slice
+    uint64_t layout;   // of the workspace, set by training_bytes: see Arena; 0 if it must begin with zeros
 
     char apart[64];            // each batch changes what follows, and all threads read what precedes: they never share a cache line
     int64_t epoch, row, step;  // the next batch
@@ -411,8 +419,6 @@ struct Training {
     int64_t epochs_stamped;    // epochs whose seconds are set
     double elapsed;            // seconds that are not yet assigned to an epoch
 
-    // Returns the number of arrays that updates change: the parameters, the moments, and the average.
-    int n_state_arrays() const { return 1 + optimizer.moments + (averaging.average ? 1 : 0); }
     int64_t last_batch() const { return (epoch_rows - 1) / batch_size * batch_size; }  // the first row of an epoch's last batch
 };
 

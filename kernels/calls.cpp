@@ -110,7 +110,7 @@ class Borrowed {
 
     bool make_room(int64_t bytes) {
         kept_->layout_ = {};
-        return kept_->memory_.clear(bytes);
+        return kept_->memory_.lay_out(bytes, 0);
     }
 
     KeptWorkspace *kept_ = nullptr;

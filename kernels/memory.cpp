@@ -30,9 +30,13 @@ bool KeptArray::grow(int64_t bytes) {
     return start_;
 }
 
-bool KeptArray::clear(int64_t bytes) {
-    if (bytes > bytes_) return grow(bytes);
-    std::memset(start_, 0, size_t(bytes));
+bool KeptArray::lay_out(int64_t bytes, uint64_t layout) {
+    if (bytes > bytes_) {
+        if (!grow(bytes)) return false;
+    } else if (layout != layout_ || layout == 0) {
+        std::memset(start_, 0, size_t(bytes));
+    }
+    layout_ = layout;
     return true;
 }
 

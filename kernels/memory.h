@@ -19,12 +19,15 @@ class KeptArray {
     void *start() const { return start_; }
     // Makes room for this number of bytes, and returns whether there is memory. New memory is all zero; the old one stays as it is.
     bool grow(int64_t bytes);
-    // Makes room for zeros, and returns whether there is memory.
-    bool clear(int64_t bytes);
+    // Makes room for arrays of this layout, and returns whether there is memory. They are all zero unless the use before had the same
+    // layout, and nobody called forget() since. Arrays of layout 0 are always zero.
+    bool lay_out(int64_t bytes, uint64_t layout);
+    void forget() { layout_ = 0; }
 
   private:
     void *start_ = nullptr;
     int64_t bytes_ = 0;
+    uint64_t layout_ = 0;
 };
 
 }  // namespace fastnn

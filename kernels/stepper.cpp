@@ -55,7 +55,8 @@ bool Stepper::lay_out(const Rows &x, int64_t n_rows) {
     const Source source = t.gradient ? Source::gradient : t.loss.given ? Source::output_gradient : Source::loss;
     if (!x.sparse() && n_rows == rows_ && t.max_threads == threads_ && source == source_) return true;
     rows_ = -1;
-    if (!workspace.clear(k.training_bytes(t))) return false;
+    const int64_t bytes = k.training_bytes(t);
+    if (!workspace.lay_out(bytes, t.layout)) return false;
     if (!x.sparse()) rows_ = n_rows, threads_ = t.max_threads, source_ = source;
     return true;
 }
@@ -81,6 +82,7 @@ StepStatus Stepper::run(const Rows &x, const Rows &y, const double *sample_weigh
     if (!lay_out(x, n_rows)) return StepStatus::no_memory;
     Status status = Status::paused;
     while (status == Status::paused) status = kernels_of(type).train(t, workspace.start());  // a region may end before the step
+    if (status == Status::diverged) forget();
     return status == Status::finished   ? StepStatus::done
            : status == Status::diverged ? StepStatus::diverged
                                         : StepStatus::weightless;

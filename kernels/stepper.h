@@ -34,6 +34,11 @@ class Stepper {
 
     // The caller that has acquired it calls this after changing any member above between two steps.
     void change() { rows_ = -1; }
+    // The same after a change of its settings, or with numbers in the workspace that are not finite.
+    void forget() {
+        change();
+        workspace.forget();
+    }
 
     // For the caller that has acquired it. Nothing has changed if the result is not `done`.
     StepStatus step(const Rows &x, const Rows &y, const double *sample_weight, int64_t n_rows);

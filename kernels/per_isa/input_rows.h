@@ -118,13 +118,18 @@ class Arena {
     template <class T> T *take(int64_t count) {
         used_ = (used_ + block_bytes - 1) / block_bytes * block_bytes;
         T *array = base_ ? reinterpret_cast<T *>(base_ + used_) : nullptr;
-        used_ += count * int64_t(sizeof(T));
+        const int64_t bytes = count * int64_t(sizeof(T));
+        used_ += bytes;
+        layout_ = (layout_ ^ uint64_t(bytes)) * 0x9e3779b97f4a7c15;
         return array;
     }
     int64_t used() const { return used_ + block_bytes; }  // with a spare block: kernels may read the last row in whole blocks
+    // Returns a number that is the same for the same arrays. Others have another one, but for chances of 1 in 2^64.
+    uint64_t layout() const { return layout_; }
 
   private:
     char *base_;
+    uint64_t layout_ = 1;
     int64_t used_ = 0;
 };
 

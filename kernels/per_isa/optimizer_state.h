@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "blend.h"
+#include "cache_size.h"
 #include "coefficients.h"
 #include "input_rows.h"
 
@@ -36,7 +37,8 @@ template <class T> class OptimizerState {
           arrays_(arrays),
           moments_{training.optimizer.moments > 0 ? arrays[1] : nullptr, training.optimizer.moments > 1 ? arrays[2] : nullptr},
           average_(training.averaging.average ? arrays[size_t(n_arrays_) - 1] : nullptr),
-          snapshot_(static_cast<T *>(training.snapshot)) {}
+          snapshot_(static_cast<T *>(training.snapshot)),
+          streams_(n_arrays_ * size_ * int64_t(sizeof(T)) > fastnn::second_cache_bytes()) {}
 
     T *parameters() const { return arrays_[0]; }
 
@@ -66,8 +68,12 @@ template <class T> class OptimizerState {
 
     // The copies stand at another place of the snapshot.
     void take_snapshot(int64_t offset, int64_t count, int64_t place) const {
-        for (int i = 0; i < n_arrays_; i++)
-            std::memcpy(snapshot_ + i * size_ + place, arrays_[size_t(i)] + offset, size_t(count) * sizeof(T));
+        for (int i = 0; i < n_arrays_; i++) {
+            T *const to = snapshot_ + i * size_ + place;
+            const T *const from = arrays_[size_t(i)] + offset;
+            if (streams_) stream(to, from, count);
+            else std::memcpy(to, from, size_t(count) * sizeof(T));
+        }
     }
     void restore_snapshot(int64_t offset, int64_t count, int64_t place) const {
         for (int i = 0; i < n_arrays_; i++)
@@ -91,6 +97,7 @@ template <class T> class OptimizerState {
     T *const moments_[2];
     T *const average_;
     T *const snapshot_;
+    const bool streams_;  // copies that are too large for the cache pass it: they are read only after a divergence
 };
 
 // The conditions that decide how a run's updates are made: the same for all its batches.

@@ -31,7 +31,11 @@ template <class T> class TrainingLoop {
           tiny_(!training.gradient && !rules_.orthogonalizes &&
                 TinyPass<T>::fits(training.network, training.loss, training.x, training.batch_size)),
           tiny_pass_(training.network, training.loss, state_.parameters()),
-          tuner_(training, tiny_) {}
+          tuner_(training, tiny_) {
+        // In the workspace of others, nothing but the padding is read before it is written, and that stays zero.
+        const bool keeps_state = rules_.defers_first_layer || rules_.skips_absent_features || rules_.skips_absent_categories;
+        training.layout = keeps_state || training.x.sparse() ? 0 : arena.layout();
+    }
 
     Status run() {
         status_ = Status::paused;

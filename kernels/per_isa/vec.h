@@ -71,6 +71,8 @@ FASTNN_INLINE Vec<float> max(Vec<float> a, Vec<float> b) { return _mm512_maskz_m
 FASTNN_INLINE Vec<double> max(Vec<double> a, Vec<double> b) { return _mm512_maskz_max_pd(-1, a, b); }
 FASTNN_INLINE Vec<float> sqrt(Vec<float> a) { return _mm512_maskz_sqrt_ps(-1, a); }
 FASTNN_INLINE Vec<double> sqrt(Vec<double> a) { return _mm512_maskz_sqrt_pd(-1, a); }
+FASTNN_INLINE void stream_vector(float *p, Vec<float> a) { _mm512_stream_ps(p, a); }
+FASTNN_INLINE void stream_vector(double *p, Vec<double> a) { _mm512_stream_pd(p, a); }
 #elif defined(__AVX2__)
 constexpr bool fused = true;
 FASTNN_INLINE Vec<float> fma(Vec<float> a, Vec<float> b, Vec<float> c) { return _mm256_fmadd_ps(a, b, c); }
@@ -81,6 +83,8 @@ FASTNN_INLINE Vec<float> max(Vec<float> a, Vec<float> b) { return _mm256_max_ps(
 FASTNN_INLINE Vec<double> max(Vec<double> a, Vec<double> b) { return _mm256_max_pd(a, b); }
 FASTNN_INLINE Vec<float> sqrt(Vec<float> a) { return _mm256_sqrt_ps(a); }
 FASTNN_INLINE Vec<double> sqrt(Vec<double> a) { return _mm256_sqrt_pd(a); }
+FASTNN_INLINE void stream_vector(float *p, Vec<float> a) { _mm256_stream_ps(p, a); }
+FASTNN_INLINE void stream_vector(double *p, Vec<double> a) { _mm256_stream_pd(p, a); }
 #else
 // Like the x86 instructions, also for NaN and signed zeros: the result is b where the comparison is false.
 template <class V> FASTNN_INLINE V min(V a, V b) { return a < b ? a : b; }
@@ -102,6 +106,17 @@ template <class V> FASTNN_INLINE V sqrt(V a) {
 }
 #endif
 #endif
+
+// Copies n numbers, past the caches if whole vectors can be written: for what is not read soon.
+template <class T> FASTNN_INLINE void stream(T *to, const T *from, int64_t n) {
+    int64_t i = 0;
+#if defined(__AVX2__)
+    const bool is_aligned = reinterpret_cast<uintptr_t>(to) % FASTNN_VECTOR_BYTES == 0;
+    for (; is_aligned && i + lanes<T> <= n; i += lanes<T>) stream_vector(to + i, load(from + i));
+    _mm_sfence();  // orders these writes before all later ones
+#endif
+    std::memcpy(to + i, from + i, size_t(n - i) * sizeof(T));
+}
 
 template <class T> FASTNN_INLINE Vec<T> abs(Vec<T> a) { return as_float<T>(as_int<T>(a) & ~as_int<T>(splat<T>(T(-0.0)))); }
 // Returns the magnitude of a with the sign of s.

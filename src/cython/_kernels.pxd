@@ -18,7 +18,7 @@ cdef extern from "kernels/memory.h" namespace "fastnn" nogil:
     cdef cppclass KeptArray:
         void *start()
         bint grow(int64_t bytes)
-        bint clear(int64_t bytes)
+        bint lay_out(int64_t bytes, uint64_t layout)
 
 cdef extern from "kernels/threads.h" namespace "fastnn" nogil:
     int thread_limit
@@ -186,32 +186,35 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
     cdef enum class Status(int32_t):
         paused, finished, diverged, weightless
 
-    cdef cppclass Training:
+    cdef cppclass TrainingSettings:
         Network_ network
         void *parameters
         void *moments[2]
         Averaging averaging
-        void *snapshot
         Loss_ loss
         Optimizer_ optimizer
+        bitgen_t *random
+        int n_state_arrays()
+
+    cdef cppclass Training(TrainingSettings):
+        void *snapshot
         Rows x, y
         const double *sample_weight
         int64_t n_rows, batch_size, epoch_rows, n_epochs
         const int64_t *rows
         bint shuffle, reshuffle, loss_by_rows
-        bitgen_t *random
         int64_t *order
         const double *learning_rates
         int64_t learning_rate_stride
         int n_threads, max_threads
         double step_work, seconds
+        uint64_t layout
         int64_t epoch, row, step, updates
         double *epoch_loss
         double *epoch_seconds
         double batch_loss
         int64_t snapshot_updates
         int64_t epochs_stamped
-        int n_state_arrays()
 
     cdef cppclass Kernels:
         int vector_bytes
@@ -328,6 +331,7 @@ cdef extern from "kernels/stepper.h" namespace "fastnn" nogil:
         bint acquire()
         void release()
         void change()
+        void forget()
         StepStatus step(const Rows &x, const Rows &y, const double *sample_weight, int64_t n_rows)
         StepStatus step_gradient(const Rows &x, const Rows &gradient, int64_t n_rows)
         StepStatus accumulate(const Rows &x, const Rows &y, const double *sample_weight, int64_t n_rows)

@@ -43,11 +43,19 @@ cdef int fill_averaging(Averaging *native, averaging, Network network) except -1
     return 0
 
 
-cdef int reserve(KeptArray *memory, int64_t bytes, bint clear) except -1:
-    """Make room in memory that is kept; all zero with `clear`, and otherwise where it is new."""
-    if not (memory.clear(bytes) if clear else memory.grow(bytes)):
-        raise no_memory_for(bytes)
-    return 0
+cdef object fill_settings(TrainingSettings *native, OwnBlocks &own_blocks, Network network, settings):
+    """Fill in what single steps and runs have in common. Return an object to keep as long as that is in use."""
+    cdef int i
+    native.network = network.native
+    native.parameters = network.data
+    native.random = random_of(settings.bit_generator)
+    loss = fill_loss(&native.loss, settings.loss, network.dtype, network.layers[network.native.n_layers - 1].n_out)
+    fill_optimizer(&native.optimizer, settings.optimizer)
+    fill_layers(own_blocks, &native.network, settings.optimizer)
+    for i in range(native.optimizer.moments):
+        native.moments[i] = network.output(settings.moments[i], network.native.size)
+    fill_averaging(&native.averaging, settings.averaging, network)
+    return loss
 
 
 @cython.final
@@ -76,19 +84,14 @@ cdef class Run:
         The run uses the memory of a stepper, which must be acquired as long as the run advances.
         """
         x, y, labels, sample_weight = data
-        self.keep = (network, data, settings, stepper)
+        loss = self.take_settings(network, settings, stepper)
+        self.keep = (network, data, settings, stepper, loss)
         cdef KeptArray *snapshot = &self.own_snapshot if stepper is None else &stepper.native.snapshot
         cdef KeptArray *workspace = &self.own_workspace if stepper is None else &stepper.native.workspace
         cdef Training *t = &self.t
-        cdef cnp.ndarray moments = settings.moments
         cdef int64_t batch_size = settings.batch_size
         cdef int64_t n_rows = network.count_rows(x)  # of the data
         self.k = kernels(network.dtype_number)
-        t.network = network.native
-        t.parameters = network.data
-        loss = fill_loss(&t.loss, settings.loss, network.dtype, network.layers[t.network.n_layers - 1].n_out)
-        fill_optimizer(&t.optimizer, settings.optimizer)
-        fill_layers(self.own_blocks, &t.network, settings.optimizer)
         network.fill_x(&t.x, x, n_rows)
         fill_rows(&t.y, y, "y", n_rows, network.n_targets(t.loss), labels)
         t.sample_weight = weights_of(sample_weight, n_rows)
@@ -101,19 +104,14 @@ cdef class Run:
         t.epoch_rows = t.n_rows // t.batch_size * t.batch_size if settings.drop_last else t.n_rows
         t.updates = updates
         t.snapshot_updates = -1
-
-        cdef int i
-        for i in range(t.optimizer.moments):
-            t.moments[i] = network.output(moments[i], t.network.size)
-        fill_averaging(&t.averaging, settings.averaging, network)
-        t.averaging.ends_epochs = True
-        reserve(snapshot, t.n_state_arrays() * t.network.size * network.dtype.itemsize, False)
+        cdef int64_t bytes = t.n_state_arrays() * t.network.size * network.dtype.itemsize
+        if not snapshot.grow(bytes):
+            raise no_memory_for(bytes)
         t.snapshot = snapshot.start()
 
         t.shuffle = settings.shuffle
         t.reshuffle = settings.order is not None
         t.loss_by_rows = settings.loss_by_rows
-        t.random = random_of(settings.bit_generator)
         self.lock = settings.bit_generator.lock
         if t.shuffle:
             self.order = self.order_of(t.n_rows, settings.order)
@@ -131,9 +129,21 @@ cdef class Run:
         choose_threads(t[0], network.type, wanted_threads(settings.n_threads), 3 * network.operations(x) * t.batch_size)
         if stepper is not None:
             stepper.native.change()
-        reserve(workspace, self.k.training_bytes(t[0]), True)
+        bytes = self.k.training_bytes(t[0])
+        if not workspace.lay_out(bytes, t.layout):
+            raise no_memory_for(bytes)
         self.workspace = workspace.start()
-        self.keep += (loss,)
+
+    cdef object take_settings(self, Network network, settings, Stepper stepper):
+        """Fill in what single steps have too, and return an object to keep. A stepper has it already."""
+        cdef TrainingSettings *native = &self.t
+        if stepper is None or "blocks" in settings.optimizer:  # a stepper's blocks change with its settings during the run
+            loss = fill_settings(native, self.own_blocks, network, settings)
+        else:
+            native[0] = stepper.native.training
+            loss = stepper.keep[1]
+        native.averaging.ends_epochs = True
+        return loss
 
     cdef int take_rows(self, cnp.ndarray rows, int64_t n_rows) except -1:
         """Train on some of the n_rows rows, perhaps repeatedly on the same row."""
@@ -239,6 +249,8 @@ cdef class Run:
     cdef str outcome(self, Status status):
         """Return the word for the end of a slice."""
         if status == Status.diverged:
+            if self.keep[3] is not None:
+                (<Stepper>self.keep[3]).native.forget()
             return "diverged"
         if status == Status.weightless:
             return "weightless"

@@ -14,11 +14,8 @@ cdef class Stepper:
     cdef readonly Network network
 
     def __init__(self, Network network, settings, int64_t updates):
-        cdef Training *t = &self.native.training
         self.network = network
-        t.network = network.native
-        t.parameters = network.data
-        t.updates = updates
+        self.native.training.updates = updates
         self.native.model = &network.model
         self.native.type = network.type
         self.native.work_per_row = 3 * network.operations_per_row
@@ -26,34 +23,22 @@ cdef class Stepper:
 
     def configure(self, settings):
         """Use these settings from the next step on. Acquire before. After an exception, nothing has changed."""
-        cdef Training *t = &self.native.training
-        cdef Loss_ native_loss
-        cdef Optimizer_ native_optimizer
-        cdef Averaging averaging
-        cdef Network_ native_network = self.network.native
+        cdef TrainingSettings *present = &self.native.training
+        cdef TrainingSettings wanted = present[0]
         cdef OwnBlocks own_blocks
-        cdef void *arrays[2]
-        cdef int i
-        loss = fill_loss(&native_loss, settings.loss, self.network.dtype, self.network.layers[t.network.n_layers - 1].n_out)
-        fill_optimizer(&native_optimizer, settings.optimizer)
-        fill_layers(own_blocks, &native_network, settings.optimizer)
-        for i in range(native_optimizer.moments):
-            arrays[i] = self.network.output(settings.moments[i], t.network.size)
-        fill_averaging(&averaging, settings.averaging, self.network)
-        averaging.ends_epochs = False
-        random = random_of(settings.bit_generator)
-        t.loss, t.optimizer, t.averaging, t.random = native_loss, native_optimizer, averaging, random
-        self.own_blocks.swap(own_blocks)  # which moves no block in memory
-        t.network = native_network
-        for i in range(native_optimizer.moments):
-            t.moments[i] = arrays[i]
-        self.native.n_threads = wanted_threads(settings.n_threads)
-        self.native.learning_rates[0] = settings.rate
-        self.native.takes_labels = settings.loss.takes_labels
-        self.native.change()
-        self.steps_are_quick = not isnan(settings.rate) and not (any(self.network.dropout) or self.network.input_dropout)
-        self.targets_are_quick = settings.loss.plain
+        loss = fill_settings(&wanted, own_blocks, self.network, settings)
+        wanted.averaging.ends_epochs = False
+        cdef int n_threads = wanted_threads(settings.n_threads)
+        cdef double rate = settings.rate
         self.rules = rules_of(settings.loss, &self.heads)
+        present[0] = wanted
+        self.own_blocks.swap(own_blocks)  # which moves no block in memory
+        self.native.n_threads = n_threads
+        self.native.learning_rates[0] = rate
+        self.native.takes_labels = settings.loss.takes_labels
+        self.native.forget()
+        self.steps_are_quick = not isnan(rate) and not (any(self.network.dropout) or self.network.input_dropout)
+        self.targets_are_quick = settings.loss.plain
         self.lock = settings.bit_generator.lock
         self.keep = (settings, loss)
 
@@ -79,9 +64,9 @@ cdef class Stepper:
         self.native.release()
 
     def new_run(self, data, settings, int64_t n_epochs):
-        """Return a run of the network with these settings, which goes on from the updates so far. Acquire before.
+        """Return a run of the network, which goes on from the updates so far. Acquire before.
 
-        Each run uses the memory of the run before, which must not advance any more.
+        `settings` are those of the stepper, apart from those that single steps do not use. Each run uses the memory of the run before, which must not advance any more.
         """
         return Run(self.network, data, settings, n_epochs, self.native.training.updates, self)
 

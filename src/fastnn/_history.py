@@ -117,8 +117,7 @@ class History(Mapping[str, "NDArray[np.float64]"]):
         history = cls()
         names = tuple(_in_order((*_ALWAYS, *measured, *scheduled))) if measured or scheduled else _ALWAYS
         history._columns, history._of_schedules = names, tuple(scheduled)
-        room = min(epochs, _FIRST_ROOM)
-        history._buffers = {name: np.empty(room) for name in names}
+        history._buffers = dict(zip(names, np.empty((len(names), min(epochs, _FIRST_ROOM))), strict=True))
         return history
 
     def _take(
