@@ -103,7 +103,7 @@ class ThreadTuner {
     static constexpr double window = 10e-3;   // the time that means cover
     static constexpr double gain = 0.99;      // several threads must take less than this part of the time to be worth their cores
     static constexpr double rarity = 50;      // the time between two trials, as a multiple of what the last one cost
-    static constexpr double least_left = 10;  // the rest of a run that begins a trial of several threads, in such trials
+    static constexpr double least_left = 10;  // what must follow a trial of several threads, in such trials
 
     bool adapts() const { return timings_ && max_threads_ > 1; }
     double &seconds_of(bool several) const { return several ? timings_->several : timings_->one; }
@@ -119,7 +119,9 @@ class ThreadTuner {
         if (pace == 0) return false;
         // A single step may be one of many.
         const bool is_step = training_.n_epochs == 1 && training_.n_rows == training_.batch_size;
-        if (!several_ && !is_step && rows_left() * pace < least_left * several_trial) return false;
+        // As much is expected to follow as has passed, in this run or in others of the shape.
+        const double expected = std::max(timings_->since_trial, rows_left() * pace);
+        if (!several_ && !is_step && expected < least_left * several_trial) return false;
         // One thread is expected to take twice as long as several.
         const double step = pace * double(training_.batch_size);
         const double loss = known() ? timings_->trial_loss : several_ ? std::max(one_trial / 2, step) : 0;
