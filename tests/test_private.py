@@ -25,6 +25,7 @@ OWNERS = {
     "_stored",
     "_epochs",
     "_running",
+    "_unwatched",
     "_sharded.run",
     "_sharded.training",
     "_exported_trainer",

@@ -187,6 +187,14 @@ cdef class Run:
         self.t.learning_rate_stride = 0 if each is None or self.n_rates() == 1 else 1 + n_scheduled
         self.t.step = 0
 
+    def constant_rates(self):
+        """Return an array of the learning rate that all steps share, once per epoch."""
+        cdef cnp.npy_intp n = self.n_epochs, i
+        cdef cnp.ndarray rates = cnp.PyArray_EMPTY(1, &n, cnp.NPY_FLOAT64, 0)
+        for i in range(n):
+            (<double *>cnp.PyArray_DATA(rates))[i] = self.rate[0]
+        return rates
+
     cdef int64_t n_rates(self):
         """Return the number of steps that have rates of their own."""
         return cnp.PyArray_SIZE(self.rates) // (1 + self.t.optimizer.n_scheduled)

@@ -45,6 +45,8 @@ class Epochs:
         The watchers, which are told of each epoch.
     rows : array of int64, optional
         The rows of the data to train on, which may repeat. The default is all.
+    run : Run, optional
+        The engine's run of the data, which has the constant learning rate of all epochs, and has begun.
 
     Attributes
     ----------
@@ -61,6 +63,7 @@ class Epochs:
         measures: Measures,
         watchers: list[Any],
         rows: NDArray[np.int64] | None = None,
+        run: Run | None = None,
     ) -> None:
         self.trainer, self._data, self._epochs, self._rows = trainer, data, epochs, rows
         self._history, self._measures, self._watchers = history, measures, watchers
@@ -72,11 +75,11 @@ class Epochs:
                 self._patient.append(watcher)
             elif not isinstance(watcher, ProgressBar):
                 self._each = True
-        self._run: Run = trainer._new_run(data, epochs, rows)
+        self._run: Run = trainer._new_run(data, epochs, rows) if run is None else run
         self._done = self._before = 0  # finished epochs: in total; in the runs of the engine before the present one
         # Epochs of the engine's run whose learning rates are set; the rate and the schedules that set them.
-        self._planned = 0
-        self._rates: StepSettings | None = None
+        self._planned = 0 if run is None else epochs
+        self._rates: StepSettings | None = None if run is None else trainer._step_settings()
         self._ended = True  # whether the last slice ended with an epoch
         self.over = epochs == 0
 
@@ -135,10 +138,11 @@ class Epochs:
         DivergedError, ZeroDivisionError
             As in `run`.
         """
-        self._ended = self._before + self._run.epoch > self._done
+        done = self._before + self._run.epoch
+        self._ended = done > self._done
         if self._ended:
             self._record(self._done - self._before)
-            self._done = self._before + self._run.epoch
+            self._done = done
         if status == "diverged":
             raise DivergedError(
                 f"the loss is not finite in epoch {self._done + 1}; the parameters were restored to the last epoch with a "

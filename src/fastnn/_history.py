@@ -18,8 +18,8 @@ _ALWAYS = ("loss", "learning_rate", "seconds")
 _LOSSES = ("loss", "val_loss")
 _LAST = ("learning_rate", "seconds")
 _NOTHING = np.empty(0)
-# The number of epochs for which a run's history has room at first.
-_FIRST_ROOM = 1000
+FIRST_ROOM = 1000
+"""The number of epochs for which a run's history has room at first."""
 
 
 class History(Mapping[str, "NDArray[np.float64]"]):
@@ -117,7 +117,15 @@ class History(Mapping[str, "NDArray[np.float64]"]):
         history = cls()
         names = tuple(_in_order((*_ALWAYS, *measured, *scheduled))) if measured or scheduled else _ALWAYS
         history._columns, history._of_schedules = names, tuple(scheduled)
-        history._buffers = dict(zip(names, np.empty((len(names), min(epochs, _FIRST_ROOM))), strict=True))
+        history._buffers = dict(zip(names, np.empty((len(names), min(epochs, FIRST_ROOM))), strict=True))
+        return history
+
+    @classmethod
+    def _of_engine(cls, run: Run) -> Self:
+        """Return an empty history of an engine's run at one learning rate, which uses the run's arrays."""
+        history = cls()
+        history._columns = _ALWAYS
+        history._buffers = {"loss": run.epoch_loss, "learning_rate": run.constant_rates(), "seconds": run.epoch_seconds}
         return history
 
     def _take(

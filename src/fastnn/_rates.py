@@ -38,7 +38,7 @@ def check_scheduled(
 
     `with_high` adds high itself to the numbers.
     """
-    if type(value) is float and 0.0 <= value < high:  # the most frequent case
+    if type(value) is float and (0.0 <= value < high or (with_high and value == high)):  # the most frequent case
         return value
     if isinstance(value, type):
         name = value.__name__

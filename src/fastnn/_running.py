@@ -91,7 +91,7 @@ class Running:
         RuntimeError
             If it is in use.
         """
-        self._stepper = self.trainer._acquire()
+        self.trainer._acquire()
         try:
             state = self.trainer.__dict__
             state["_epochs"], state["_history"] = self.epochs, self.history
@@ -146,8 +146,4 @@ class Running:
 
     def release(self) -> None:
         """Let settings take effect at once again, and let others use the trainer."""
-        self.trainer.__dict__["_running"] = False
-        try:
-            self.trainer._apply()
-        finally:
-            self._stepper.release()
+        self.trainer._end_run()

@@ -117,13 +117,14 @@ class Configured:
             from fastnn._sharded.arguments import check_settings
 
             check_settings(self, self.n_shards)
-        loss, optimizer, kind = self._native_loss(), self._native_optimizer(), type(self.optimizer)
+        scheduled = self._scheduled()
+        loss, optimizer, kind = self._native_loss(), self._native_optimizer(scheduled), type(self.optimizer)
         if last is not None and loss.n_targets != last.settings.loss.n_targets:
             # Compiled code with a handle of the trainer has read the number once.
             expected = f"a loss for {last.settings.loss.n_targets} columns of targets, as the trainer was made with"
             got = f"{loss.name!r}, which takes {loss.n_targets}"
             raise ValueError(f"loss: expected {expected}, got {got}; Trainer(model, loss) makes another trainer")
-        rates = None if kind is LBFGS else StepSettings(self.optimizer.learning_rate, self._scheduled())
+        rates = None if kind is LBFGS else StepSettings(self.optimizer.learning_rate, scheduled)
         start: object = object()
         if last is not None and last.kind is kind:
             start = last.start
@@ -204,13 +205,13 @@ class Configured:
     def _native_loss(self) -> NativeLoss:
         return native_loss(self.loss, self.model.activations[-1], self.model.layer_sizes[-1])
 
-    def _native_optimizer(self) -> dict[str, Any]:
+    def _native_optimizer(self, scheduled: tuple[Setting, ...]) -> dict[str, Any]:
         # The engine makes no steps with lbfgs, which has no learning rate and no moments.
         optimizer = SGD(0.0) if isinstance(self.optimizer, LBFGS) else self.optimizer
         blocks = None if self.layer_settings is None else self._native_blocks(self.layer_settings, optimizer)
-        scheduled = tuple(setting.coefficient for setting in self._scheduled())
+        coefficients = tuple([setting.coefficient for setting in scheduled])
         l2 = 0.0 if callable(self.l2) else self.l2
-        native = native_optimizer(optimizer, self.l1, l2, self.clip_norm, self.clip_value, blocks, scheduled)
+        native = native_optimizer(optimizer, self.l1, l2, self.clip_norm, self.clip_value, blocks, coefficients)
         return native | {"lazy": self.lazy_updates}
 
     def _native_blocks(self, given: Any, optimizer: Optimizer) -> Blocks | None:
@@ -282,6 +283,14 @@ class Configured:
             stepper.updates = 0
         self._native = native
         return not native.goes_on(before)
+
+    def _end_run(self) -> None:
+        """Let settings take effect at once again, and release the stepper."""
+        self.__dict__["_running"] = False
+        try:
+            self._apply()
+        finally:
+            self._stepper.release()
 
     @property
     def _loss(self) -> NativeLoss:

@@ -33,6 +33,8 @@ from fastnn.sklearn._parameters import ACTIVATIONS, LOSSES
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from fastnn._rates import Setting
+
 # scikit-learn's names of output activations.
 OUTPUT_ACTIVATIONS = {"identity": "identity", "exp": "exp", "logistic": "sigmoid", "softmax": "softmax"}
 
@@ -207,8 +209,8 @@ class EstimatorTrainer(Trainer):
     def _native_loss(self) -> NativeLoss:
         return native_loss(self.loss, self.model.layer_sizes[-1], self.model.dtype)
 
-    def _native_optimizer(self) -> dict[str, Any]:
-        native = super()._native_optimizer() | {"penalty_per_weight": True}
+    def _native_optimizer(self, scheduled: tuple[Setting, ...]) -> dict[str, Any]:
+        native = super()._native_optimizer(scheduled) | {"penalty_per_weight": True}
         if self._solver == "adam":
             native["epsilon_hat"] = True
         if self._solver == "sgd":

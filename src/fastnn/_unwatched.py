@@ -1,0 +1,74 @@
+"""Runs without measures and watchers, made with as little Python as possible.
+
+After a run that takes a fraction of a millisecond, the caches hold its data rather than those of the interpreter, and
+Python is several times as slow as in a loop of its own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn._epochs import SLICE_SECONDS, Epochs
+from fastnn._history import FIRST_ROOM, History
+from fastnn._measures import Measures
+
+if TYPE_CHECKING:
+    from fastnn._core import Run
+    from fastnn._engine.training_data import TrainingData
+    from fastnn._trainer import Trainer
+
+
+def is_unwatched(trainer: Trainer, epochs: int, metrics: Any, callbacks: Any, progress: Any) -> bool:
+    """Return whether a run can be made by `run_unwatched`. Arguments that need a check may be measures or watchers."""
+    if type(metrics) is not tuple or type(callbacks) is not tuple or metrics or callbacks or progress is not None:
+        return False
+    rates = trainer._wanted.rates
+    return rates is not None and rates.is_constant and 0 < epochs <= FIRST_ROOM
+
+
+def run_unwatched(trainer: Trainer, X: Any, data: TrainingData, epochs: int) -> History:
+    """Train for a number of epochs at a constant learning rate, and return the history. `X` is as the user passed it.
+
+    Raises
+    ------
+    DivergedError, ZeroDivisionError
+        As `Epochs.run` does.
+    RuntimeError
+        If the trainer is in use.
+    """
+    trainer._check_lazy(data)
+    rate: Any = trainer.optimizer.learning_rate
+    stepper = trainer._acquire()
+    try:
+        run = trainer._new_run(data, epochs)
+        run.set_rates(rate)
+        history = History._of_engine(run)
+        trainer.__dict__.update(_epochs=epochs, _history=history, _running=True)
+        if type(X) is not np.ndarray:
+            trainer.model._learn_columns(X)
+        try:
+            try:
+                status = run.advance(SLICE_SECONDS, epochs)
+            finally:
+                stepper.updates = run.updates
+            if status == "finished":
+                history._epochs = epochs
+            else:
+                _go_on(trainer, data, run, status, history)
+        except (KeyboardInterrupt, ZeroDivisionError) as error:
+            history._epochs = max(history._epochs, run.epoch)
+            if isinstance(error, KeyboardInterrupt):
+                error.history = history  # type: ignore[attr-defined]
+            raise
+    finally:
+        trainer._end_run()
+    return history
+
+
+def _go_on(trainer: Trainer, data: TrainingData, run: Run, status: str, history: History) -> None:
+    """Train to the end of a run whose first slice ended with this status."""
+    rest = Epochs(trainer, data, run.n_epochs, history, Measures(trainer, (), data, None), [], run=run)
+    rest.end_slice(status)
+    rest.run()

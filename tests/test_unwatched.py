@@ -1,0 +1,122 @@
+"""Runs without measures and watchers have the results of those that a callback watches."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+from _helpers import state_of
+from scipy import sparse
+
+from fastnn import MLP, SGD, Adam, DivergedError, Trainer, _unwatched
+from fastnn._history import FIRST_ROOM
+
+X = np.random.default_rng(0).normal(size=(50, 4))
+Y = np.random.default_rng(1).normal(size=(50, 2))
+
+
+class Silent:
+    def on_epoch_end(self, trainer, history):
+        return None
+
+
+def _trainer(**options):
+    return Trainer(MLP((4, 9, 2), "tanh", dropout=0.1, random_state=0), batch_size=8, random_state=2, **options)
+
+
+def _alike(histories):
+    for name in ("loss", "learning_rate"):
+        np.testing.assert_array_equal(histories[0][name], histories[1][name])
+    assert histories[0].columns == histories[1].columns
+    for history in histories:
+        assert history.epochs == history["seconds"].size
+        assert (history["seconds"] > 0).all()
+
+
+@pytest.fixture(params=["in one slice", "in many slices"])
+def slices(request, monkeypatch):
+    if request.param == "in many slices":
+        monkeypatch.setattr(_unwatched, "SLICE_SECONDS", 0.0)
+
+
+@pytest.mark.usefixtures("slices")
+@pytest.mark.parametrize(
+    "inputs", [X, X.astype(np.float32), X.tolist(), sparse.csr_array(X)], ids=["64", "32", "list", "csr"]
+)
+@pytest.mark.parametrize(
+    "options", [{}, {"optimizer": SGD(0.1, momentum=0.9)}, {"drop_last": True, "n_threads": 2}], ids=str
+)
+@pytest.mark.parametrize("weight", [None, np.linspace(0, 1, 50)], ids=["alike", "weighted"])
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_results_are_those_of_a_watched_run(inputs, options, weight, epochs):
+    _compare(inputs, options, weight, epochs)
+
+
+@pytest.mark.usefixtures("slices")
+@pytest.mark.parametrize("epochs", [FIRST_ROOM, FIRST_ROOM + 1])
+def test_long_runs_are_those_of_a_watched_run(epochs):
+    _compare(X, {}, None, epochs)
+
+
+def _compare(inputs, options, weight, epochs):
+    trainers = [_trainer(**options), _trainer(**options)]
+    histories = [
+        trainer.run(inputs, Y, epochs, sample_weight=weight, callbacks=callbacks)
+        for trainer, callbacks in zip(trainers, ((), (Silent(),)), strict=True)
+    ]
+    assert state_of(trainers[0]) == state_of(trainers[1])
+    assert [trainer.epochs for trainer in trainers] == [epochs, epochs]
+    assert trainers[0].history is histories[0]
+    _alike(histories)
+
+
+@pytest.mark.usefixtures("slices")
+@pytest.mark.parametrize("rate", [1e3, 1e9, 1e30])
+def test_a_divergence_has_the_same_error_and_state(rate):
+    errors, trainers = [], [_trainer(optimizer=SGD(rate)), _trainer(optimizer=SGD(rate))]
+    for trainer, callbacks in zip(trainers, ((), (Silent(),)), strict=True):
+        with pytest.raises(DivergedError) as caught:
+            trainer.run(X, Y, 900, callbacks=callbacks)
+        errors.append(caught.value)
+        assert trainer.history is caught.value.history
+        trainer.l2 = 0.5  # nothing is in use any more
+    assert str(errors[0]) == str(errors[1])
+    assert errors[0].epoch == errors[1].epoch
+    _alike([error.history for error in errors])
+    assert state_of(trainers[0]) == state_of(trainers[1])
+
+
+def test_a_trainer_in_use_is_refused_and_stays_in_use():
+    trainer = _trainer()
+    stepper = trainer._acquire()
+    try:
+        with pytest.raises(RuntimeError, match="already running"):
+            trainer.run(X, Y)
+        assert not stepper.acquire()
+    finally:
+        stepper.release()
+    assert trainer.run(X, Y).epochs == 1
+
+
+def test_settings_assigned_during_a_run_wait_for_the_end_of_an_epoch():
+    trainer = Trainer(MLP((4, 300, 300, 2), random_state=0), optimizer=Adam(1e-5), random_state=0, n_threads=1)
+    rows = np.tile(X, (40, 1)), np.tile(Y, (40, 1))
+    thread = threading.Thread(target=lambda: trainer.run(*rows, epochs=60))
+    thread.start()
+    while thread.is_alive() and not trainer._running:
+        pass
+    trainer.learning_rate = 1e-6
+    thread.join()
+    rates = trainer.history["learning_rate"]
+    assert trainer.learning_rate == 1e-6
+    assert trainer.history.epochs == 60
+    assert set(rates) <= {1e-5, 1e-6}
+    assert (np.diff(rates) <= 0).all()
+
+
+def test_columns_of_a_frame_are_learnt():
+    pandas = pytest.importorskip("pandas")
+    trainer = _trainer()
+    trainer.run(pandas.DataFrame(X, columns=list("abcd")), Y)
+    assert trainer.model.feature_names == ("a", "b", "c", "d")
