@@ -352,6 +352,7 @@ def test_a_name_refers_to_the_last_loss_in_the_next_call_of_the_same_model():
 squares_of = numba.njit(squares)
 
 
+@pytest.mark.usefixtures("compiles_anew")
 @pytest.mark.parametrize("fastmath", [True, {"reassoc"}])
 def test_functions_keep_their_fastmath(fastmath):
     def gradient(y_true, y_pred, out):
@@ -407,11 +408,18 @@ def elementary(y_true, y_pred, out):
     return total
 
 
+@pytest.fixture
+def compiles_anew(monkeypatch, tmp_path):
+    """Functions that Numba loads with their caller from a cache are not compiled, and do not tell their types."""
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+
+
 def compiled_functions_of(loss, dtype, n_targets, n_out):
     block = loss._block(np.dtype(dtype), n_targets, n_out)
     return block, [str(s) for function in block._functions.values() for s in function.nopython_signatures]
 
 
+@pytest.mark.usefixtures("compiles_anew")
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(("n_targets", "n_out"), [(1, 5), (33, 37)])
 def test_rows_in_lanes_have_the_bits_of_rows_one_by_one(dtype, n_targets, n_out):
@@ -432,6 +440,7 @@ def test_rows_in_lanes_have_the_bits_of_rows_one_by_one(dtype, n_targets, n_out)
             np.testing.assert_array_equal(gradient, other)
 
 
+@pytest.mark.usefixtures("compiles_anew")
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_elementary_functions_in_lanes_have_the_bits_of_those_of_arrays(dtype):
     loss = jit.loss(per_row=True, n_targets=5, n_outputs=6, gradient=elementary, name="elementary", check_range=None)(
