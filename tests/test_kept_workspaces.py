@@ -64,6 +64,7 @@ def _accumulate(trainer):
 
 USES = {
     "run": _run,
+    "longer": lambda trainer: _run(trainer, epochs=8),  # long enough for threads to own panels
     "shorter": lambda trainer: _run(trainer, n=18),
     "float64": lambda trainer: _run(trainer, kind=np.float64),
     "integers": lambda trainer: _run(trainer, kind=np.int16),

@@ -66,7 +66,8 @@ cdef class Stepper:
     def new_run(self, data, settings, int64_t n_epochs):
         """Return a run of the network, which goes on from the updates so far. Acquire before.
 
-        `settings` are those of the stepper, apart from those that single steps do not use. Each run uses the memory of the run before, which must not advance any more.
+        `settings` are those of the stepper, apart from those that single steps do not use. Each run uses the memory of the run
+        before, which must not advance any more.
         """
         return Run(self.network, data, settings, n_epochs, self.native.training.updates, self)
 

@@ -39,9 +39,9 @@ def run_unwatched(trainer: Trainer, X: Any, data: TrainingData, epochs: int) -> 
         If the trainer is in use.
     """
     trainer._check_lazy(data)
-    rate: Any = trainer.optimizer.learning_rate
     stepper = trainer._acquire()
     try:
+        rate: Any = trainer.optimizer.learning_rate
         run = trainer._new_run(data, epochs)
         run.set_rates(rate)
         history = History._of_engine(run)
