@@ -396,8 +396,8 @@ struct Training : TrainingSettings {
     bool is_single_step;  // one epoch of one batch, now and ever
     const int64_t *rows;  // the n_rows rows of x, y and sample_weight to train on, perhaps repeated; null for the first n_rows
     bool shuffle;
-    bool reshuffle;     // every order is a permutation of the one before; the first is a permutation of `order`
-    bool loss_by_rows;  // a batch's weight in the epoch's loss is its number of rows rather than their weight
+    bool reshuffle;                // every order is a permutation of the one before; the first is a permutation of `order`
+    bool loss_by_rows;             // a batch's weight in the epoch's loss is its number of rows rather than their weight
     int64_t *order;                // n_rows elements, in use if shuffle is set
     const double *learning_rates;  // one per step of the run, or a single one if learning_rate_stride is 0
     int64_t learning_rate_stride;  // otherwise 1, and 1 more for each scheduled setting of the optimizer, which follow the rate
