@@ -24,7 +24,7 @@ class Accumulated {
     void add_mean(double weight);
     void add_given();
     // Returns the sum of the mean and the unscaled gradients, which takes the place of batch().
-    const void *sum();
+    void *sum();
     void discard();
 
     // For files and copies. `get` returns false if nothing was accumulated.

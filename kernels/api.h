@@ -386,10 +386,12 @@ struct TrainingSettings {
 
 // A run of many epochs in time slices: its settings, and its position between slices.
 struct Training : TrainingSettings {
-    void *snapshot;  // n_state_arrays() storages, of the beginning of the last epoch, when the loss was finite
+    // n_state_arrays() storages, of the beginning of the last epoch, when the loss was finite. Null for a single step whose caller
+    // restores the state itself.
+    void *snapshot;
     Rows x, y;
     const double *sample_weight;
-    const void *gradient;  // like the storage: updates take it rather than that of a batch; null otherwise
+    void *gradient;  // like the storage: updates take it rather than that of a batch, and may change it; null otherwise
     int64_t n_rows, batch_size;
     int64_t epoch_rows;  // of the n_rows rows, those in the batches of an epoch: all of them, or those of complete batches
     int64_t n_epochs;

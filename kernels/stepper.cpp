@@ -50,8 +50,8 @@ bool Stepper::lay_out(const Rows &x, int64_t n_rows) {
     const Kernels &k = kernels_of(type);
     Training &t = training;
     const int64_t size = t.network.size * element_size(type) * t.n_state_arrays();
-    if (!snapshot.grow(size)) return false;
-    t.snapshot = snapshot.start();
+    if (restores_ && !snapshot.grow(size)) return false;
+    t.snapshot = restores_ ? snapshot.start() : nullptr;
     const Source source = t.gradient ? Source::gradient : t.loss.given ? Source::output_gradient : Source::loss;
     if (!x.sparse() && n_rows == rows_ && t.max_threads == threads_ && source == source_) return true;
     rows_ = -1;
@@ -144,11 +144,13 @@ StepStatus Stepper::apply() {
     return status;
 }
 
-StepStatus Stepper::apply_gradient(const void *gradient, bool ends_epoch) {
+StepStatus Stepper::apply_gradient(void *gradient, bool ends_epoch, bool restores) {
     training.gradient = gradient;
+    restores_ = restores;
     training.averaging.ends_epochs = ends_epoch;
     const StepStatus status = step_gradient(Rows(), Rows(), 1);  // without targets, which the loss would read for its options
     training.gradient = nullptr;
+    restores_ = true;
     training.averaging.ends_epochs = false;
     return status;
 }

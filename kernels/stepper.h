@@ -50,9 +50,9 @@ class Stepper {
     StepStatus accumulate_gradient(const Rows &x, const Rows &gradient, int64_t n_rows);
     // Makes an update with the accumulated gradients, and discards them unless there is no memory.
     StepStatus apply();
-    // Makes an update with this gradient, which has the elements of the storage. batch_loss is the penalty then. ends_epoch: for an
-    // average over epochs.
-    StepStatus apply_gradient(const void *gradient, bool ends_epoch = false);
+    // Makes an update with this gradient, which has the elements of the storage, and is changed. batch_loss is the penalty then.
+    // ends_epoch: for an average over epochs. Without `restores`, the state is changed even if the result is `diverged`.
+    StepStatus apply_gradient(void *gradient, bool ends_epoch = false, bool restores = true);
     Accumulated accumulated;
     // Of the step or the run in hand: both are kept for the next one. Whoever uses them between two steps calls change().
     KeptArray snapshot, workspace;
@@ -70,6 +70,7 @@ class Stepper {
     std::atomic<bool> busy_{false};
     int64_t rows_ = -1, threads_ = 0;  // of the dense batches that the workspace is laid out for
     Source source_ = Source::loss;     // of the updates that it is laid out for
+    bool restores_ = true;             // whether the state is restored if the step in hand diverges
 };
 
 }  // namespace fastnn

@@ -66,7 +66,7 @@ inline void stamp_epochs(Training &t, double seconds) {
 }
 
 template <class T> Status roll_back(Training &t, const OptimizerState<T> &state) {
-    if (t.snapshot_updates >= 0) {
+    if (t.snapshot_updates >= 0 && t.snapshot) {
         state.restore_snapshot();
         t.updates = t.snapshot_updates;
         if (t.averaging.average) restore_counts(t.averaging);

@@ -155,7 +155,7 @@ template <class T> class TrainingLoop {
 
     // Computes the batch's loss and deltas; the gradients of a batch in chunks stand in the updater's array then.
     double run_batch(Thread &self, const Batch &batch) {
-        if (t_.gradient) return take_gradient(self.team);
+        if (t_.gradient) return 0;
         if (rules_.skips_absent_categories) self.categories.begin_batch(batch.any_counts());
         if (tiny_) return tiny_pass_.run(t_.x, t_.y, t_.sample_weight, batch);
         const auto prepare = [&](const Entries<T> &entries) {
@@ -181,15 +181,6 @@ template <class T> class TrainingLoop {
     // The learning rate of a step, and behind it the values of the scheduled settings.
     const double *rates_of(const Position &at) const { return t_.learning_rates + at.step * t_.learning_rate_stride; }
 
-    // The updater's array gets the gradient that the caller has computed, of a batch without a loss.
-    __attribute__((noinline)) double take_gradient(const Team &team) const {
-        const T *gradient = static_cast<const T *>(t_.gradient);
-        const Range own = share(t_.network.size, lanes<T>, team);
-        std::copy(gradient + own.begin, gradient + own.end, updater_.gradient() + own.begin);
-        team.wait();
-        return 0;
-    }
-
     // Whether the gradients stand in the updater's array when the pass is over.
     bool is_in_chunks(const Batch &batch) const { return t_.gradient || batch.size > t_.network.rows_at_once(); }
 
@@ -197,25 +188,25 @@ template <class T> class TrainingLoop {
     void update(Thread &self, const Batch &batch) {
         const ChunkGradients<T> &gradients = self.memory.gradients;
         const Coefficients<T> &c = self.coefficients(rates_of(self.at), self.at.updates, batch.weight);
-        const bool begins_epoch = self.at.row == 0;
-        if (tiny_) update_tiny(self, c, begins_epoch);
+        const bool keeps = self.at.row == 0 && t_.snapshot;
+        if (tiny_) update_tiny(self, c, keeps);
         else
-            updater_.update(is_in_chunks(batch) ? nullptr : &gradients, self.owner, c, self.touched, self.categories, begins_epoch,
+            updater_.update(is_in_chunks(batch) ? nullptr : &gradients, self.owner, c, self.touched, self.categories, keeps,
                             share_);
         self.touched.clear();
         self.rows.update(gradients, c, loss_weight(batch), share_);
     }
 
-    __attribute__((noinline)) void update_tiny(const Thread &self, const Coefficients<T> &c, bool begins_epoch) {
+    __attribute__((noinline)) void update_tiny(const Thread &self, const Coefficients<T> &c, bool keeps) {
         if (rules_.descends_in_product && rules_.updates_all_alike) {
-            if (begins_epoch) state_.take_snapshot(0, t_.network.size);
+            if (keeps) state_.take_snapshot(0, t_.network.size);
             tiny_pass_.descend(state_.parameters(), c.learning_rate);
             if (share_ != 0) state_.average(0, t_.network.size, share_);
             return;
         }
         tiny_pass_.compute_gradients(updater_.gradient());
-        if (rules_.updates_all_alike) updater_.update_all(c, begins_epoch, share_);
-        else updater_.update(nullptr, self.owner, c, self.touched, self.categories, begins_epoch, share_);
+        if (rules_.updates_all_alike) updater_.update_all(c, keeps, share_);
+        else updater_.update(nullptr, self.owner, c, self.touched, self.categories, keeps, share_);
     }
 
     void restore_rows() const {

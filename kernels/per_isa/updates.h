@@ -28,7 +28,7 @@ template <class T> class Updater {
           panels_(panels),
           layers_(layers),
           network_(training.network),
-          gradient_(arena.take<T>(network_.size - skipped())),
+          gradient_(training.gradient ? static_cast<T *>(training.gradient) : arena.take<T>(network_.size - skipped())),
           partial_(arena.take<T>(2 * storage_rows())),
           own_blocks_(arena.take<OwnBlock>(training.max_threads * n_blocks())),
           orthogonal_(training, rules.orthogonalizes, arena) {}

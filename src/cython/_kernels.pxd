@@ -337,7 +337,7 @@ cdef extern from "kernels/stepper.h" namespace "fastnn" nogil:
         StepStatus accumulate(const Rows &x, const Rows &y, const double *sample_weight, int64_t n_rows)
         StepStatus accumulate_gradient(const Rows &x, const Rows &gradient, int64_t n_rows)
         StepStatus apply()
-        StepStatus apply_gradient(const void *gradient, bint ends_epoch)
+        StepStatus apply_gradient(void *gradient, bint ends_epoch, bint restores)
         Accumulated accumulated
         KeptArray snapshot, workspace
         double dropout_factor, label_smoothing_factor

@@ -131,17 +131,18 @@ cdef class Stepper:
         self.native.learning_rates[0] = native_rate
         return self.result(status)
 
-    def apply_gradient(self, cnp.ndarray gradient, rates, bint ends_epoch=False):
-        """Make an update with a gradient like the storage, and return the penalty. Acquire before; return as `step`.
+    def apply_gradient(self, cnp.ndarray gradient, rates, bint ends_epoch=False, bint restores=True):
+        """Make an update with a gradient like the storage, which changes, and return the penalty. Acquire before; return as `step`.
 
-        `ends_epoch` says whether it is the last one of an epoch, for an average over epochs.
+        `ends_epoch` says whether it is the last one of an epoch, for an average over epochs. Without `restores`, the state has
+        changed even if the result is None.
         """
         cdef StepStatus status
         cdef double native_rate = self.native.learning_rates[0]
-        cdef const void *start = self.network.output(gradient, self.native.training.network.size)
+        cdef void *start = self.network.output(gradient, self.native.training.network.size)
         fill_rates(self.native.learning_rates, rates, self.native.training.optimizer)
         with nogil:
-            status = self.native.apply_gradient(start, ends_epoch)
+            status = self.native.apply_gradient(start, ends_epoch, restores)
         self.native.learning_rates[0] = native_rate
         return self.result(status)
 

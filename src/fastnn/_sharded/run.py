@@ -158,7 +158,7 @@ class ShardedRun:
         total = self._sum.total(self._scale / weight if weight > 0 else 0.0)
         if self._step == 0:
             self._take_snapshot()
-        penalty = self._stepper.apply_gradient(total, rate, self._step == self.steps - 1)
+        penalty = self._stepper.apply_gradient(total, rate, self._step == self.steps - 1, restores=False)
         if penalty is None:
             return False
         self._loss_sum += loss + penalty * weight

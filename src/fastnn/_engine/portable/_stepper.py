@@ -105,10 +105,11 @@ class Stepper:
             gradient = kept.mean + kept.given
         return self.apply_gradient(gradient, rate)
 
-    def apply_gradient(self, gradient: Array, rate: Any, ends_epoch: bool = False) -> float | None:
+    def apply_gradient(self, gradient: Array, rate: Any, ends_epoch: bool = False, restores: bool = True) -> float | None:
         """Make an update with a gradient like the storage, and return the penalty; None as for `step`.
 
-        `ends_epoch` says whether it is the last one of an epoch, for an average over epochs.
+        `ends_epoch` says whether it is the last one of an epoch, for an average over epochs. If the result is None, the
+        state is restored, even without `restores`.
         """
         no_data = np.zeros((1, self.network.layer_sizes[0])), np.zeros((1, self.network.layer_sizes[-1])), False, None
         run = self._run(no_data, rate, GIVEN_GRADIENT, ends_epoch=ends_epoch)
