@@ -68,7 +68,7 @@ USES = {
     "shorter": lambda trainer: _run(trainer, n=18),
     "float64": lambda trainer: _run(trainer, kind=np.float64),
     "integers": lambda trainer: _run(trainer, kind=np.int16),
-    "callback": lambda trainer: _run(trainer, metrics=["mse"]),
+    "metrics": lambda trainer: _run(trainer, metrics=["mse"]),
     "diverges": _diverge,
     "weights": _weigh,
     "step": lambda trainer: trainer.step(*_rows(16, 2)),
@@ -96,7 +96,7 @@ def test_each_use_of_a_trainer_gives_the_bits_of_a_new_trainer(name, optimizer):
             other = copy.deepcopy(trainer)  # which has no workspace yet
             USES[use](trainer)
             USES[use](other)
-            assert state_of(trainer) == state_of(other), (IN_ALL_ORDERS[: number + 1][-2:], n_threads)
+            assert state_of(trainer) == state_of(other), (IN_ALL_ORDERS[:number][-1:], use, n_threads)
 
 
 def test_settings_that_change_between_runs_give_the_bits_of_a_new_trainer():

@@ -115,6 +115,35 @@ def test_settings_assigned_during_a_run_wait_for_the_end_of_an_epoch():
     assert (np.diff(rates) <= 0).all()
 
 
+@pytest.mark.parametrize(("name", "value"), [("learning_rate", 0.5), ("l2", 0.5), ("n_threads", 2)])
+def test_settings_assigned_in_the_first_slice_take_effect(name, value, monkeypatch):
+    class Assigns:
+        def __init__(self, epochs):
+            self.epochs = epochs
+
+        def on_epoch_end(self, trainer, history):
+            if history.epochs == self.epochs:
+                setattr(trainer, name, value)
+
+    def assigned_in_the_first_slice(name, value):
+        def assign_and_go_on(trainer, *rest):
+            setattr(trainer, name, value)
+            go_on(trainer, *rest)
+
+        monkeypatch.setattr(_unwatched, "_go_on", assign_and_go_on)
+        trainer = _trainer(optimizer=SGD(0.1))
+        return trainer, trainer.run(X, Y, 900)
+
+    go_on = _unwatched._go_on
+    monkeypatch.setattr(_unwatched, "SLICE_SECONDS", 0.0)
+    _, history = assigned_in_the_first_slice("learning_rate", 0.5)
+    before = np.flatnonzero(history["learning_rate"] == 0.5)[0]  # epochs that ended before the change
+    trainer, history = assigned_in_the_first_slice(name, value)
+    watched = _trainer(optimizer=SGD(0.1))
+    _alike([history, watched.run(X, Y, 900, callbacks=[Assigns(before)])])
+    assert state_of(trainer) == state_of(watched)
+
+
 def test_columns_of_a_frame_are_learnt():
     pandas = pytest.importorskip("pandas")
     trainer = _trainer()

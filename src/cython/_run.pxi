@@ -65,6 +65,7 @@ cdef class Run:
     cdef Training t
     cdef OwnBlocks own_blocks  # in place of the network's, if blocks have settings of their own
     cdef const Kernels *k
+    cdef Stepper stepper  # of the trainer; None without one
     cdef KeptArray own_snapshot, own_workspace  # without a trainer
     cdef void *workspace
     cdef tuple keep  # the objects that the native side points to
@@ -85,7 +86,8 @@ cdef class Run:
         """
         x, y, labels, sample_weight = data
         loss = self.take_settings(network, settings, stepper)
-        self.keep = (network, data, settings, stepper, loss)
+        self.keep = (network, data, settings, loss)
+        self.stepper = stepper
         cdef KeptArray *snapshot = &self.own_snapshot if stepper is None else &stepper.native.snapshot
         cdef KeptArray *workspace = &self.own_workspace if stepper is None else &stepper.native.workspace
         cdef Training *t = &self.t
@@ -141,7 +143,7 @@ cdef class Run:
             loss = fill_settings(native, self.own_blocks, network, settings)
         else:
             native[0] = stepper.native.training
-            loss = stepper.keep[1]
+            _, loss = stepper.keep
         native.averaging.ends_epochs = True
         return loss
 
@@ -257,8 +259,8 @@ cdef class Run:
     cdef str outcome(self, Status status):
         """Return the word for the end of a slice."""
         if status == Status.diverged:
-            if self.keep[3] is not None:
-                (<Stepper>self.keep[3]).native.forget()
+            if self.stepper is not None:
+                self.stepper.native.forget()
             return "diverged"
         if status == Status.weightless:
             return "weightless"
@@ -268,6 +270,10 @@ cdef class Run:
     def epoch(self):
         """Return the number of epochs that have ended."""
         return self.first_epoch + self.t.epoch
+
+    @property
+    def is_between_epochs(self):
+        return self.t.row == 0
 
     @property
     def updates(self):

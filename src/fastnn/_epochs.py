@@ -79,8 +79,7 @@ class Epochs:
         self._done = self._before = 0  # finished epochs: in total; in the runs of the engine before the present one
         # Epochs of the engine's run whose learning rates are set; the rate and the schedules that set them.
         self._planned = 0 if run is None else epochs
-        self._rates: StepSettings | None = None if run is None else trainer._step_settings()
-        self._ended = True  # whether the last slice ended with an epoch
+        self._rates: StepSettings | None = None if run is None else trainer._native.rates  # not those wanted since
         self.over = epochs == 0
 
     def run(self) -> None:
@@ -107,7 +106,7 @@ class Epochs:
 
     def begin_slice(self) -> tuple[Run, int]:
         """Return the engine's run, and the number of epochs for which it may advance."""
-        if self._ended:
+        if self._run.is_between_epochs:
             if self.trainer._apply():
                 self._run = self.trainer._new_run(self._data, self._epochs - self._done, self._rows)
                 self._before, self._planned = self._done, 0
@@ -115,7 +114,8 @@ class Epochs:
             if self._run.epoch == self._planned or settings is not self._rates:
                 self._rates = settings
                 self._planned = self._run.epoch + _plan(settings, self._run)
-        return self._run, 1 if self._each else self._count_ahead()
+        settings_wait = self.trainer._wanted is not self.trainer._native
+        return self._run, 1 if self._each or settings_wait else self._count_ahead()
 
     def _count_ahead(self) -> int:
         """Return the number of epochs for which neither a new rate nor a watcher is needed."""
@@ -139,8 +139,8 @@ class Epochs:
             As in `run`.
         """
         done = self._before + self._run.epoch
-        self._ended = done > self._done
-        if self._ended:
+        ended = done > self._done
+        if ended:
             self._record(self._done - self._before)
             self._done = done
         if status == "diverged":
@@ -152,7 +152,7 @@ class Epochs:
             )
         if status == "weightless":
             raise ZeroDivisionError(WEIGHTLESS)
-        stopped = self._ended and notify(self._watchers, "on_epoch_end", self.trainer, self._history)
+        stopped = ended and notify(self._watchers, "on_epoch_end", self.trainer, self._history)
         self.over = stopped or self._done == self._epochs
 
     def record_rest(self) -> None:

@@ -99,7 +99,7 @@ class ExportedTrainer(StoredTrainer):
         moments = [self.model._views(moment) for moment in self._moments]
         optimizer: Any = self.optimizer  # not lbfgs
         l2: Any = self.l2  # a number
-        blocks = self._native_optimizer(self._scheduled()).get("blocks")
+        blocks = self._wanted.settings.optimizer.get("blocks")
         return module, optimizer_of(optimizer, l2, self._updates, moments, dense_layers(module), blocks)
 
     def _own_settings(self) -> list[LayerSettings]:

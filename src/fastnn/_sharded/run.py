@@ -79,6 +79,11 @@ class ShardedRun:
         return self._epochs
 
     @property
+    def is_between_epochs(self) -> bool:
+        """Whether no epoch has begun that has not ended."""
+        return self._step == 0
+
+    @property
     def updates(self) -> int:
         """The number of updates in all runs."""
         return self._stepper.updates

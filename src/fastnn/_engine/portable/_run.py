@@ -95,6 +95,11 @@ class Run:
         return int(self._account.counts[EPOCH])
 
     @property
+    def is_between_epochs(self) -> bool:
+        """Whether no epoch has begun that has not ended."""
+        return self._row == 0
+
+    @property
     def first_epoch(self) -> int:
         """The epoch of the first element of `epoch_loss` and `epoch_seconds`."""
         return int(self._account.counts[FIRST_EPOCH])
