@@ -269,20 +269,35 @@ template <class T> void transpose(const T *in, int64_t in_row, T *out, int64_t o
         }
 }
 
-// Computes the sum of each column, as four interleaved sums, (0 + 1) + (2 + 3). They start and finish like a product's elements.
+// Computes the sums of VECTORS vectors of columns, each as four interleaved sums, (0 + 1) + (2 + 3). They start and finish like a
+// product's elements.
+template <class T, int VECTORS, Start START, Finish FINISH>
+FASTNN_INLINE void sum_vectors(const T *in, int64_t in_row, int64_t n_rows, T *out, T learning_rate) {
+    Vec<T> sums[4][VECTORS] = {};
+    int64_t i = 0;
+    const auto add = [&](int q) {
+#pragma GCC unroll 4
+        for (int v = 0; v < VECTORS; v++) sums[q][v] += load(in + (i + q) * in_row + v * lanes<T>);
+    };
+    for (; i + 4 <= n_rows; i += 4)
+#pragma GCC unroll 4
+        for (int q = 0; q < 4; q++) add(q);
+#pragma GCC unroll 3
+    for (int q = 0; q < 3; q++)
+        if (i + q < n_rows) add(q);
+#pragma GCC unroll 4
+    for (int v = 0; v < VECTORS; v++)
+        finish<T, START, FINISH>((sums[0][v] + sums[1][v]) + (sums[2][v] + sums[3][v]), out + v * lanes<T>, learning_rate);
+}
+
+// Computes the sum of each column. Several vectors of a row are read together, since the rows may stand on pages of their own.
 template <class T, Start START, Finish FINISH>
 void sum_columns(const T *in, int64_t in_row, int64_t n_rows, int64_t n_columns, T *out, T learning_rate) {
-    for (int64_t j = 0; j < n_columns; j += lanes<T>) {
-        Vec<T> sums[4] = {};
-        int64_t i = 0;
-        for (; i + 4 <= n_rows; i += 4)
-#pragma GCC unroll 4
-            for (int q = 0; q < 4; q++) sums[q] += load(in + (i + q) * in_row + j);
-#pragma GCC unroll 3
-        for (int q = 0; q < 3; q++)
-            if (i + q < n_rows) sums[q] += load(in + (i + q) * in_row + j);
-        finish<T, START, FINISH>((sums[0] + sums[1]) + (sums[2] + sums[3]), out + j, learning_rate);
-    }
+    constexpr int together = FASTNN_VECTOR_BYTES == 64 ? 4 : 2;
+    int64_t j = 0;
+    for (; n_columns - j > (together - 1) * lanes<T>; j += together * lanes<T>)
+        sum_vectors<T, together, START, FINISH>(in + j, in_row, n_rows, out + j, learning_rate);
+    for (; j < n_columns; j += lanes<T>) sum_vectors<T, 1, START, FINISH>(in + j, in_row, n_rows, out + j, learning_rate);
 }
 
 }  // namespace

@@ -63,7 +63,7 @@ template <class T> struct Functions {
 // Only the losses of single elements take an order, or a scale that all rows share.
 template <class T> struct LossRow {
     const T *z, *y, *scale;
-    T *delta;
+    T *delta;  // that of a loss of single elements may be z itself
     int64_t rows, n, row;
     int64_t n_targets, target_row;
     const int64_t *order = nullptr;  // if not null, row i of z has the targets in row order[i] of y, which has no padding
@@ -72,7 +72,7 @@ template <class T> struct LossRow {
     // Goes on to the rows behind the first n.
     FASTNN_MEMBER void skip(int64_t n) {
         z += n * row;
-        scale += n * row;
+        scale += n * scale_row;
         delta += n * row;
         if (order) order += n;
         else y += n * target_row;

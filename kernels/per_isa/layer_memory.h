@@ -3,6 +3,7 @@
 
 #include "block_parts.h"
 #include "changed_inputs.h"
+#include "evaluate_loss.h"
 #include "input_stage.h"
 #include "layer_buffers.h"
 #include "packing.h"
@@ -148,6 +149,13 @@ template <class T> class LayerMemory {
     bool keeps_transposed_ = false;  // some weights
 
   private:
+    // Whether the last layer's delta takes the place of its sums, which nothing reads behind the loss.
+    bool overwrites_outputs(const Layer &last, const Loss &loss) const {
+        const bool is_linear = has_logits_ || (!last.custom && all_activations<T>[last.activation].is_identity);
+        return needs_.weight_gradient && !needs_.derivatives && is_linear && last.residual_from < 0 &&
+               !LayerActivation<T>::has_parameters(last) && !loss.custom && !takes_rows<T>(loss);
+    }
+
     StageBuffers<T> *take_stage(int64_t rows, Arena &arena) const {
         if (!network_.stage) return nullptr;
         const Layer &first = network_.layers[0];
@@ -160,7 +168,8 @@ template <class T> class LayerMemory {
         const bool is_last = l == network_.n_layers - 1, backward = needs_.any() || needs_.derivatives;
         LayerBuffers<T> b = {};
         b.out = arena.take<T>(rows * layer.row);
-        if (backward || (loss && is_last)) b.delta = arena.take<T>(rows * layer.row);
+        if (loss && is_last && overwrites_outputs(layer, *loss)) b.delta = b.out;
+        else if (backward || (loss && is_last)) b.delta = arena.take<T>(rows * layer.row);
         if (backward && keeps_derivative(layer) && !(is_last && has_logits_)) b.derivative = arena.take<T>(rows * layer.row);
         if (needs_.weight_gradient && LayerActivation<T>::has_parameters(layer)) b.by_slope = arena.take<T>(rows * layer.row);
         const bool keeps_transposed = !layer.narrow && (needs_.derivatives || !packs_weights<T>(layer));

@@ -26,8 +26,8 @@ struct Scaled {
 template <class T> struct Targets {
     const T *rows;
     int64_t row;
-    const int64_t *order;
-    bool share_scale;
+    const int64_t *order = nullptr;
+    const T *scale = nullptr;  // that all of a thread's rows share; null if each has its own
 };
 
 template <class T> class LossRows {
@@ -51,11 +51,14 @@ template <class T> class LossRows {
 
     // Reads the targets of the chunk's rows, and sets the weight of each element in the batch's mean. Returns the chunk's targets.
     Targets<T> read(double factor, const double *sample_weight, const Batch &chunk, Range rows, Scaled &scaled) const {
+        if (reads_elements_ && !sample_weight) {
+            set_scale(factor, nullptr, chunk, {rows.begin, std::min(rows.end, rows.begin + 1)}, scaled);
+            return in_place(chunk, scale_ + rows.begin * last_.row);
+        }
         if (!has_options_) set_scale(factor, sample_weight, chunk, rows, scaled);
-        if (reads_elements_ && !sample_weight) return in_place(chunk);
         const T *targets = read_targets(chunk, rows);
         if (has_options_) apply_options(factor, sample_weight, chunk, rows);
-        return {targets, target_row_, nullptr, false};
+        return {targets, target_row_};
     }
 
     // Computes the partial sums of the rows' groups, and delta, the derivative with respect to the outputs. head_ratios: see
@@ -66,7 +69,7 @@ template <class T> class LossRows {
                             last_.n_out, last_.row,    n_targets_,  targets.row};
         if (targets.order) group.order = targets.order + rows.begin;
         else group.y += rows.begin * targets.row;
-        if (targets.share_scale) group.scale_row = 0;
+        if (targets.scale) group.scale = targets.scale, group.scale_row = 0;
         for (int64_t i = rows.begin; i < rows.end; i += row_group, group.skip(row_group)) {
             if (rows.end - i < row_group) group.rows = rows.end - i;
             partial_[i / row_group] =
@@ -88,11 +91,11 @@ template <class T> class LossRows {
 
   private:
     // Returns the targets where they stand. Without sample weights, all rows count.
-    Targets<T> in_place(const Batch &chunk) const {
+    Targets<T> in_place(const Batch &chunk, const T *scale) const {
         const int64_t row = data_.row_stride / int64_t(sizeof(T));
         const T *first = reinterpret_cast<const T *>(data_.data);
-        if (chunk.order) return {first, row, chunk.order + chunk.first, true};
-        return {first + chunk.first * row, row, nullptr, true};
+        if (chunk.order) return {first, row, chunk.order + chunk.first, scale};
+        return {first + chunk.first * row, row, nullptr, scale};
     }
 
     // Returns the chunk's targets where they stand if the kernels can read them there; otherwise copies the given range of them.
