@@ -400,6 +400,7 @@ struct Training : TrainingSettings {
     bool shuffle;
     bool reshuffle;                // every order is a permutation of the one before; the first is a permutation of `order`
     bool loss_by_rows;             // a batch's weight in the epoch's loss is its number of rows rather than their weight
+    bool checks_numbers;           // in epoch 0, numbers of x and y that are not finite make the loss NaN; not of a tiny network
     int64_t *order;                // n_rows elements, in use if shuffle is set
     const double *learning_rates;  // one per step of the run, or a single one if learning_rate_stride is 0
     int64_t learning_rate_stride;  // otherwise 1, and 1 more for each scheduled setting of the optimizer, which follow the rate

@@ -18,12 +18,15 @@ struct Batch {
     const double *weights = nullptr;  // of all rows of the data; null unless some of the batch's are 0
     int64_t stand_in = -1;            // the row that is read in their place
     double weight = double(size);     // the divisor of sums over the batch
+    bool checks_numbers = false;      // inputs and targets that are not finite make the loss NaN
 
     FASTNN_MEMBER int64_t own_row(int64_t i) const { return order ? order[first + i] : first + i; }
     FASTNN_MEMBER bool counts(int64_t i) const { return !weights || weights[own_row(i)] != 0; }
     FASTNN_MEMBER bool any_counts() const { return !weights || stand_in >= 0; }
     FASTNN_MEMBER int64_t row(int64_t i) const { return counts(i) ? own_row(i) : stand_in; }
-    FASTNN_MEMBER Batch chunk(int64_t begin, int64_t n) const { return {order, first + begin, n, weights, stand_in, weight}; }
+    FASTNN_MEMBER Batch chunk(int64_t begin, int64_t n) const {
+        return {order, first + begin, n, weights, stand_in, weight, checks_numbers};
+    }
 };
 
 // The factors of a chunk's inputs: a trained scale of each feature, and the mask of dropout.
@@ -92,23 +95,42 @@ template <class T> bool readable_in_place(const Rows &rows) {
     return has_plain_rows<T>(rows) && rows.row_stride % fastnn::set_stride != 0;
 }
 
-// Returns the index of the first number that is not finite, or -1. x - x is 0 for a finite x, otherwise NaN: a sum over each
-// segment finds such a number, and a second pass its place.
+// Whether all numbers are finite. x - x is 0 for a finite x, otherwise NaN.
+template <class T> bool all_finite(const T *x, int64_t n) {
+    Vec<T> sums[4] = {};
+    const auto add = [&](int64_t i, int chain, auto access) {
+        const Vec<T> some = access.load(x + i);
+        sums[chain] += some - some;
+    };
+    int64_t i = 0;
+    for (; i + 4 * lanes<T> <= n; i += 4 * lanes<T>)
+#pragma GCC unroll 4
+        for (int chain = 0; chain < 4; chain++) add(i + chain * lanes<T>, chain, Whole<T>{});
+    for_each_vector<T>(n - i, [&](int64_t j, auto access) { add(i + j, 0, access); });
+    const Vec<T> sum = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+    bool finite = true;
+    for (int q = 0; q < lanes<T>; q++) finite = finite && sum[q] == 0;
+    return finite;
+}
+
+// Returns the index of the first number that is not finite, or -1.
 template <class T> int64_t first_not_finite(const T *x, int64_t n) {
-    constexpr int64_t segment = 64 * lanes<T>;
+    constexpr int64_t segment = 4096 / int64_t(sizeof(T));
     for (int64_t i = 0; i < n; i += segment) {
-        const int64_t count = n - i < segment ? n - i : segment;
-        Vec<T> sum = {};
-        for_each_vector<T>(count, [&](int64_t j, auto access) {
-            const Vec<T> v = access.load(x + i + j);
-            sum += v - v;
-        });
-        for (int q = 0; q < lanes<T>; q++)
-            if (sum[q] != 0)
-                for (int64_t j = i; j < i + count; j++)
-                    if (!std::isfinite(x[j])) return j;
+        const int64_t end = n - i < segment ? n : i + segment;
+        if (all_finite(x + i, end - i)) continue;
+        for (int64_t j = i; j < end; j++)
+            if (!std::isfinite(x[j])) return j;
     }
     return -1;
+}
+
+// Whether the first n numbers of each row are finite. The rows stand `row` elements apart.
+template <class T> bool rows_finite(const T *x, int64_t row, int64_t n_rows, int64_t n) {
+    if (row == n) return all_finite(x, n_rows * n);
+    bool finite = true;
+    for (int64_t i = 0; i < n_rows; i++) finite = all_finite(x + i * row, n) && finite;
+    return finite;
 }
 
 // Hands out memory as aligned arrays. Without a base it only counts.

@@ -3,6 +3,8 @@
 // Like Layers, LossRows is fixed for a whole run, and shared by its threads: each works on row groups of its own.
 #pragma once
 
+#include <limits>
+
 #include "evaluate_loss.h"
 #include "target_options.h"
 
@@ -76,6 +78,19 @@ template <class T> class LossRows {
                 loss_.heads ? losses<T>.heads(loss_, head_ratios, group, heads_ + i * head_elements_) : kernel_(loss_, group);
         }
     }
+
+    // Whether the targets of some rows are finite numbers, or labels.
+    bool has_finite(const Targets<T> &targets, Range rows) const {
+        if (data_.labels) return true;
+        if (!targets.order) return rows_finite(targets.rows + rows.begin * targets.row, targets.row, rows.size(), n_targets_);
+        bool finite = true;
+        for (int64_t i = rows.begin; i < rows.end; i++)
+            finite = all_finite(targets.rows + targets.order[i] * targets.row, n_targets_) && finite;
+        return finite;
+    }
+
+    // Makes the loss of the chunk NaN. first: a row of the thread's, the first of a group.
+    void spoil(int64_t first) const { partial_[first / row_group] = std::numeric_limits<T>::quiet_NaN(); }
 
     // Sets the loss of rows that don't count to 0.
     void clear(Range rows) const {

@@ -13,7 +13,7 @@ namespace {
 // The rows of X in a chunk of a pass, once for each member: rows first to first + n of the pass. `rows` has place for n.
 inline Batch repeat_rows(const Batch &batch, int64_t n_members, int64_t first, int64_t n, int64_t *rows) {
     for (int64_t i = 0; i < n; i++) rows[i] = batch.own_row((first + i) / n_members);
-    return {rows, 0, n, batch.weights, batch.stand_in, batch.weight};
+    return {rows, 0, n, batch.weights, batch.stand_in, batch.weight, batch.checks_numbers};
 }
 
 // ---- Separate outputs: n_out rows of weights for each member ----

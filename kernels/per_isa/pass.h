@@ -120,9 +120,11 @@ template <class T> class Pass {
         if (n_together > 0) forward_together(layers_, n_together, input, {0, chunk.size}, rows, dropout, team, memory.packing);
         for (int64_t i = rows.begin; i < rows.end; i += strip_rows_) {
             const Range strip = {i, rows.end - i < strip_rows_ ? rows.end : i + strip_rows_};
+            const bool finite = !chunk.checks_numbers || has_finite_numbers(input, targets, strip);
             forward(layers_, n_together, input, strip, dropout, memory.packing);
             const LayerBuffers<T> &last = layers_.last_buffers();
             loss_rows_.compute(last.out, targets, memory.head_ratios, last.delta, strip);
+            if (!finite) loss_rows_.spoil(i);
             if (layers_.needs().any()) backward(layers_, n_together, strip, memory.packing);
         }
         if (n_together > 0 && layers_.needs().any())
@@ -132,6 +134,12 @@ template <class T> class Pass {
         if (reaches_stage) layers_.pass_back_to_stage(rows, dropout, memory.packing, in_panels);
         else if (layers_.has_scale_gradient() && !data_.x.sparse()) layers_.pass_inputs_back(rows, memory.packing, in_panels);
         return input;
+    }
+
+    // Just before they are read anyway, which then finds them in the caches.
+    __attribute__((noinline)) bool has_finite_numbers(const Input<T> &input, const Targets<T> &targets, Range rows) const {
+        return rows_finite(input.dense + rows.begin * input.row, input.row, rows.size(), network_.layers[0].n_in) &&
+               loss_rows_.has_finite(targets, rows);
     }
 
     // Gathers the entries of a chunk. Their values are those after dropout, and before scales.

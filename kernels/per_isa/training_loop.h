@@ -149,6 +149,7 @@ template <class T> class TrainingLoop {
         if (drops_ || shuffles || smooths_) self.team.wait();
         if (self.team.size == 1 && !tiny_ && pass_.layers().keeps_transposed()) pass_.layers().transpose_weights(self.team);
         Batch batch = {t_.shuffle ? t_.order : t_.rows, self.at.row, std::min(t_.batch_size, t_.epoch_rows - self.at.row)};
+        batch.checks_numbers = t_.checks_numbers && self.at.epoch == 0;
         pass_.weigh(batch);
         return batch;
     }

@@ -202,7 +202,7 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
         const double *sample_weight
         int64_t n_rows, batch_size, epoch_rows, n_epochs
         const int64_t *rows
-        bint shuffle, reshuffle, loss_by_rows
+        bint shuffle, reshuffle, loss_by_rows, checks_numbers
         int64_t *order
         const double *learning_rates
         int64_t learning_rate_stride

@@ -189,6 +189,13 @@ cdef class Run:
         self.t.learning_rate_stride = 0 if each is None or self.n_rates() == 1 else 1 + n_scheduled
         self.t.step = 0
 
+    def check_numbers(self):
+        """Let the run, which has not begun, diverge in its first epoch if its data has numbers that are not finite.
+
+        The data is that of `unchecked_data`, and all rows are in an epoch.
+        """
+        self.t.checks_numbers = True
+
     def constant_rates(self):
         """Return an array of the learning rate that all steps share, once per epoch."""
         cdef cnp.npy_intp n = self.n_epochs, i
@@ -249,6 +256,7 @@ cdef class Run:
         if self.t.epoch + wanted > room:  # the caller has read the arrays
             self.first_epoch += self.t.epoch
             self.t.epoch = self.t.epochs_stamped = 0
+            self.t.checks_numbers = False
             wanted = min(wanted, room)
         end += wanted
         if self.t.learning_rate_stride and (end - self.rates_from) * self.steps > self.n_rates():

@@ -26,7 +26,7 @@ from fastnn._progress import ProgressBar
 from fastnn._rates import LearningRate, Scheduled
 from fastnn._running import Running
 from fastnn._setting_checks import CHECKS
-from fastnn._unwatched import is_unwatched, run_unwatched
+from fastnn._unwatched import is_unwatched, run_unchecked, run_unwatched
 from fastnn._watchers import check_watchers
 from fastnn.losses import Loss
 from fastnn.optimizers import LBFGS, Optimizer
@@ -297,8 +297,13 @@ class Trainer(GradientSteps, AveragedTrainer, ExportedTrainer):
             )
         epochs = integer("epochs", epochs, low=0)
         check_step(self, Trainer.step)
+        unwatched = validation_data is None and is_unwatched(self, epochs, metrics, callbacks, progress)
+        if unwatched and sample_weight is None:
+            unchecked = self._unchecked_data(X, y)
+            if unchecked is not None:
+                return run_unchecked(self, X, y, unchecked, epochs)
         data = self._data(X, y, sample_weight)
-        if validation_data is None and is_unwatched(self, epochs, metrics, callbacks, progress):
+        if unwatched:
             return run_unwatched(self, X, data, epochs)
         validation = self._validation(validation_data, X)
         running = Running(self, data, epochs, Measures(self, metrics, data, validation), check_watchers(callbacks, progress))

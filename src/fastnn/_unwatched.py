@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn._epochs import SLICE_SECONDS, Epochs
+from fastnn._errors import DivergedError
 from fastnn._history import FIRST_ROOM, History
 from fastnn._measures import Measures
 
@@ -28,8 +29,37 @@ def is_unwatched(trainer: Trainer, epochs: int, metrics: Any, callbacks: Any, pr
     return rates is not None and rates.is_constant and 0 < epochs <= FIRST_ROOM
 
 
-def run_unwatched(trainer: Trainer, X: Any, data: TrainingData, epochs: int) -> History:
+def run_unchecked(trainer: Trainer, X: Any, y: Any, data: TrainingData, epochs: int) -> History:
+    """Train on `_unchecked_data` of a trainer. X and y are as the user passed them.
+
+    A short run on large data takes a quarter less time if nothing reads the data before.
+
+    Raises
+    ------
+    ValueError
+        If a number is not finite. Nothing has changed then.
+    DivergedError, ZeroDivisionError, RuntimeError
+        As `run_unwatched` does.
+    """
+    generator = trainer._rng.bit_generator
+    before, state = {"_epochs": trainer._epochs, "_history": trainer._history}, generator.state
+    try:
+        return run_unwatched(trainer, X, data, epochs, checks_numbers=True)
+    except DivergedError as error:
+        if error.epoch == 1:
+            try:
+                trainer._data(X, y, None)
+            except ValueError as fault:
+                generator.state = state
+                trainer.__dict__.update(before)
+                raise fault from None
+        raise
+
+
+def run_unwatched(trainer: Trainer, X: Any, data: TrainingData, epochs: int, *, checks_numbers: bool = False) -> History:
     """Train for a number of epochs at a constant learning rate, and return the history. `X` is as the user passed it.
+
+    With `checks_numbers`, numbers that are not finite make the loss of the first epoch NaN.
 
     Raises
     ------
@@ -43,6 +73,8 @@ def run_unwatched(trainer: Trainer, X: Any, data: TrainingData, epochs: int) -> 
     try:
         rate: Any = trainer.optimizer.learning_rate
         run = trainer._new_run(data, epochs)
+        if checks_numbers:
+            run.check_numbers()
         run.set_rates(rate)
         history = History._of_engine(run)
         trainer.__dict__.update(_epochs=epochs, _history=history, _running=True)

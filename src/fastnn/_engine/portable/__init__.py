@@ -39,6 +39,7 @@ from fastnn._engine.portable._functions import (
     quick_step,
     quick_vjp,
     softmax,
+    unchecked_data,
 )
 from fastnn._engine.portable._machine import (
     built_instruction_sets,
@@ -117,6 +118,7 @@ __all__ = [
     "spread",
     "threads_decided",
     "times_derivative",
+    "unchecked_data",
     "update",
     "usable_instruction_sets",
 ]

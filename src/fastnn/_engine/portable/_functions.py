@@ -63,7 +63,7 @@ def no_quick_way(*arguments: Any) -> None:
 
 
 quick_predict = quick_loss = quick_gradient = quick_input_gradient = no_quick_way
-quick_vjp = quick_jacobian = quick_data = quick_step = no_quick_way
+quick_vjp = quick_jacobian = quick_data = unchecked_data = quick_step = no_quick_way
 
 
 def log_softmax(z: Array) -> None:
