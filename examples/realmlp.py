@@ -112,9 +112,9 @@ def fit(frame, y, validation_frame, validation_y, *, epochs=256, random_state=0)
         layer_settings=settings_of(model),
         random_state=random_state,
     )
-    metric, validation_data = "accuracy" if classifies else "r2", (validation_X, validation_targets)
-    best = EarlyStopping(monitor=f"val_{metric}", patience=None, ties="last")
-    trainer.run(X, targets, epochs, validation_data=validation_data, metrics=[metric], callbacks=[best])
+    metrics, validation_data = ["val_accuracy"] if classifies else [], (validation_X, validation_targets)
+    best = EarlyStopping(monitor=metrics[0] if classifies else "val_loss", patience=None, ties="last")
+    trainer.run(X, targets, epochs, validation_data=validation_data, metrics=metrics, callbacks=[best])
 
     def predict(other):
         outputs = model.predict(columns(other).astype(np.float32))

@@ -209,6 +209,36 @@ def test_columns_and_their_order():
     assert "val_largest=" in repr(history)
 
 
+def test_metrics_of_validation_data_alone_have_the_same_values():
+    X, y = data(30, 3, 1)
+    sizes = []
+
+    def val_largest(y_true, y_pred):
+        sizes.append(len(y_true))
+        return np.abs(y_true - y_pred).max()
+
+    histories = [
+        model_of((3, 8, 1)).fit(X, y, epochs=3, random_state=0, validation_data=(X[:10], y[:10]), metrics=metrics)
+        for metrics in (["r2", "mae"], ["val_r2", val_largest, "mae"])
+    ]
+    names = ["loss", "val_loss", "val_r2", "val_largest", "val_val_largest", "mae", "val_mae", "learning_rate", "seconds"]
+    assert list(histories[1]) == names
+    assert sizes == [30, 10] * 3
+    for name in ("loss", "val_loss", "val_r2", "mae", "val_mae"):
+        np.testing.assert_array_equal(histories[0][name], histories[1][name])
+
+
+def test_metrics_of_validation_data_alone_predict_no_other_rows(monkeypatch):
+    X, y = data(30, 3, 1)
+    lengths = []
+    init = Metrics.__init__
+    monkeypatch.setattr(
+        Metrics, "__init__", lambda *args, **options: (lengths.append(len(args[3].y)), init(*args, **options))[1]
+    )
+    model_of((3, 8, 1)).fit(X, y, validation_data=(X[:10], y[:10]), metrics=["val_r2", "val_mae"])
+    assert lengths == [10]
+
+
 @pytest.mark.parametrize("dropout", [0.0, 0.4])
 def test_metrics_change_no_bit_of_the_training(dropout):
     X, y = data(40, 3, 1)
@@ -281,6 +311,11 @@ LABELS = data(20, 3, 2, "cross_entropy")[1]
         ([3], {}, TypeError, "metrics: expected names and callables .*got 3"),
         ([dict], {}, TypeError, "metrics: expected names and callables .*got <class 'dict'>"),
         (["r2", "r2"], {}, ValueError, "metrics: expected names that differ, got 'r2' twice"),
+        (["val_r2", "val_r2"], {}, ValueError, "metrics: expected names that differ, got 'val_r2' twice"),
+        (["val_r2", "r2"], {}, ValueError, "metrics: expected names that differ, got 'r2' and 'val_r2', which is its"),
+        (["val_r2"], {}, ValueError, "metrics: 'val_r2' needs validation_data, got None"),
+        (["val_loss"], {}, ValueError, "metrics: expected 'accuracy', .*got 'val_loss'"),
+        (["val_val_r2"], {}, ValueError, "metrics: expected 'accuracy', .*got 'val_val_r2'"),
         (["accuracy"], {}, ValueError, "metrics: 'accuracy' needs classes: .*got loss 'mse' and 'identity'"),
         (["accuracy"], {"output": "sigmoid"}, ValueError, "metrics: 'accuracy' needs y of zeros and ones"),
         (

@@ -132,6 +132,17 @@ def test_validation_and_metrics_are_those_of_all_rows(weight: NDArray[Any] | Non
         np.testing.assert_allclose(history[name], expected[name], rtol=1e-9)
 
 
+def test_metrics_of_validation_data_alone() -> None:
+    histories = [
+        Trainer(model_of(), batch_size=30, n_shards=3).run(X, Y, 2, validation_data=(X[:33], Y[:33]), metrics=metrics)
+        for metrics in (["r2"], ["val_r2"])
+    ]
+    assert list(histories[1]) == ["loss", "val_loss", "val_r2", "learning_rate", "seconds"]
+    np.testing.assert_array_equal(histories[0]["val_r2"], histories[1]["val_r2"])
+    with pytest.raises(ValueError, match="^metrics: 'val_r2' needs validation_data"):
+        Trainer(model_of(), batch_size=30, n_shards=3).run(X, Y, metrics=["val_r2"])
+
+
 def test_threads_do_not_change_the_bits() -> None:
     rows = np.random.default_rng(0).normal(size=(1200, N_IN))
     vectors = []

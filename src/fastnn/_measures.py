@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fastnn._metrics import Metrics, checked_metrics
+from fastnn._metrics import Metrics, checked_metrics, columns_of, of_sets
 from fastnn._native import evaluated_network, loss_of
 
 if TYPE_CHECKING:
@@ -26,18 +26,13 @@ class Measures:
     """
 
     def __init__(self, trainer: Trainer, metrics: Any, data: TrainingData, validation: TrainingData | None) -> None:
-        checked = checked_metrics(metrics)
+        checked, validates = checked_metrics(metrics), validation is not None
         self._trainer, self._validation = trainer, validation
-        self._of_training = self._of_validation = None
-        self.names: list[str] = []
-        if not checked and validation is None:
-            return
-        if checked:
-            self._of_training = Metrics(checked, trainer, data)
-        if checked and validation is not None:
-            self._of_validation = Metrics(checked, trainer, validation, prefix="validation_data ")
-        sets = [""] if validation is None else ["", "val_"]
-        self.names = [f"{each}{name}" for name in ("loss", *checked) for each in sets][1:]
+        self._sets: list[tuple[str, Metrics]] = []
+        for prefix, own in of_sets(checked, validates=validates) if checked else ():
+            rows = data if validation is None or not prefix else validation
+            self._sets.append((prefix, Metrics(own, trainer, rows, "validation_data " if prefix else "")))
+        self.names = columns_of(checked, validates=validates) if checked or validates else []
 
     def __bool__(self) -> bool:
         """Return whether there is anything to compute."""
@@ -48,8 +43,6 @@ class Measures:
         found = {}
         if self._validation is not None:
             found["val_loss"] = evaluated_network(self._trainer).gradient(loss_of(self._trainer), *self._validation)
-        if self._of_training is not None:
-            found |= self._of_training.values()
-        if self._of_validation is not None:
-            found |= {f"val_{name}": value for name, value in self._of_validation.values().items()}
+        for prefix, metrics in self._sets:
+            found |= {f"{prefix}{name}": value for name, value in metrics.values().items()}
         return {name: found[name] for name in self.names}

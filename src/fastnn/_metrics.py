@@ -36,6 +36,8 @@ DIRECTIONS: Mapping[str, str] = MappingProxyType(
 )
 """The direction of improvement of each column of a history, without "val_"."""
 
+# The prefix of the names of values on validation data.
+_VALIDATION = "val_"
 # The numbers of elements of predictions and of multiplications between two checks for signals.
 _ELEMENTS_AT_ONCE = 1 << 20
 _PRODUCTS_AT_ONCE = 1 << 28
@@ -44,6 +46,8 @@ _MIN_ROWS = 512
 
 def checked_metrics(metrics: Any) -> dict[str, Metric | None]:
     """Return a mapping from names in the history to metrics, with None for built-in metrics.
+
+    "val_accuracy", for example, is the accuracy on validation data alone.
 
     Raises
     ------
@@ -56,7 +60,7 @@ def checked_metrics(metrics: Any) -> dict[str, Metric | None]:
         raise TypeError(f"metrics: expected a list of names and callables, such as ['accuracy'], got {shown(metrics)}")
     checked: dict[str, Metric | None] = {}
     for metric in metrics:
-        if isinstance(metric, str) and metric not in METRICS:
+        if isinstance(metric, str) and metric.removeprefix(_VALIDATION) not in METRICS:
             names = ", ".join(map(repr, METRICS))
             raise ValueError(
                 f"metrics: expected {names} or callables, got {metric!r}{named_here(metric, METRICS, _SPELLINGS)}"
@@ -68,11 +72,43 @@ def checked_metrics(metrics: Any) -> dict[str, Metric | None]:
             raise ValueError(f"metrics: expected names that differ, got {name!r} twice; give a function another __name__")
         checked[name] = None if isinstance(metric, str) else metric
     for name in checked:
-        if f"val_{name}" in checked:
+        if f"{_VALIDATION}{name}" in checked:
             raise ValueError(
                 f"metrics: expected names that differ, got {name!r} and 'val_{name}', which is its validation's"
             )
     return checked
+
+
+def of_sets(metrics: Mapping[str, Metric | None], *, validates: bool) -> list[tuple[str, dict[str, Metric | None]]]:
+    """Return the prefix and the metrics of each set of rows that has any: training data, and validation data.
+
+    Raises
+    ------
+    ValueError
+        If there are metrics of validation data alone, but no such data.
+    """
+    alone = [name for name in metrics if _is_of_validation_alone(name, metrics)]
+    if alone and not validates:
+        raise ValueError(f"metrics: {alone[0]!r} needs validation_data, got None")
+    of_training = {name: function for name, function in metrics.items() if name not in alone}
+    of_validation = {name.removeprefix(_VALIDATION) if name in alone else name: metrics[name] for name in metrics}
+    sets = [("", of_training), (_VALIDATION, of_validation if validates else {})]
+    return [(prefix, own) for prefix, own in sets if own]
+
+
+def columns_of(metrics: Mapping[str, Metric | None], *, validates: bool) -> list[str]:
+    """Return the names of the values of a run in the order of its history, without "loss"."""
+    prefixes = ["", _VALIDATION] if validates else [""]
+    names = [
+        [name] if _is_of_validation_alone(name, metrics) else [f"{prefix}{name}" for prefix in prefixes]
+        for name in ("loss", *metrics)
+    ]
+    return [name for of_metric in names for name in of_metric][1:]
+
+
+def _is_of_validation_alone(name: str, metrics: Mapping[str, Metric | None]) -> bool:
+    """Return whether a name is one like "val_accuracy". A function may have such a name too."""
+    return name.startswith(_VALIDATION) and metrics[name] is None
 
 
 def _name_of(function: Any) -> str:

@@ -261,9 +261,10 @@ class Trainer(GradientSteps, AveragedTrainer, ExportedTrainer):
         metrics : sequence of str and callables, default ()
             Measures that are computed after each epoch, on all training data without dropout, and on the validation data.
             The history records them as "accuracy" and "val_accuracy", for example. The names are accuracy, r2, mae, mse
-            and rmse. A callable takes (y_true, y_pred) and returns a number; its ``__name__`` is the name in the history.
-            y_pred is the prediction of the model, and y_true has the same shape unless it has labels. Weights must be
-            >= 0. If they differ, a callable receives them as ``sample_weight=``, without the rows of weight 0.
+            and rmse; "val_accuracy" and so on are those of the validation data alone. A callable takes (y_true, y_pred)
+            and returns a number; its ``__name__`` is the name in the history. y_pred is the prediction of the model, and
+            y_true has the same shape unless it has labels. Weights must be >= 0. If they differ, a callable receives them
+            as ``sample_weight=``, without the rows of weight 0.
         callbacks : sequence, default ()
             Objects with a method ``on_epoch_end(trainer, history)``; see `fastnn.callbacks`.
         progress : bool or ProgressBar, optional

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastnn._measures import Measures
-from fastnn._metrics import Metrics, checked_metrics
+from fastnn._metrics import Metric, Metrics, checked_metrics, columns_of, of_sets
 from fastnn._native import evaluated_network, loss_of
 from fastnn._sharded.ranks import Phase, Ranks
 from fastnn._sharded.shards import Shards
@@ -40,24 +41,22 @@ class ShardedMeasures(Measures):
     """
 
     def __init__(
-        self, trainer: Trainer, ranks: Ranks, metrics: dict[str, None], data: Shards, validation: Shards | None
+        self, trainer: Trainer, ranks: Ranks, metrics: Mapping[str, None], data: Shards, validation: Shards | None
     ) -> None:
         self.trainer, self._ranks, self._held_out = trainer, ranks, validation
         self._found = None if validation is None else np.zeros((len(validation.numbers), 2))
-        self._sets: list[tuple[str, ShardedMetrics]] = []
-        if metrics:
-            self._sets.append(("", ShardedMetrics(trainer, ranks, metrics, data, "")))
-            if validation is not None:
-                self._sets.append(("val_", ShardedMetrics(trainer, ranks, metrics, validation, "validation_data ")))
-        prefixes = [""] if validation is None else ["", "val_"]
-        self.names = [f"{each}{name}" for name in ("loss", *metrics) for each in prefixes][1:]
+        self._of_rows: list[tuple[str, ShardedMetrics]] = []
+        for prefix, own in of_sets(metrics, validates=validation is not None):
+            rows = data if validation is None or not prefix else validation
+            self._of_rows.append((prefix, ShardedMetrics(trainer, ranks, own, rows, "validation_data " if prefix else "")))
+        self.names = columns_of(metrics, validates=validation is not None)
 
     def values(self) -> dict[str, float]:
         """Return the values with the current parameters, by their names in the history."""
         found = {}
         if self._held_out is not None:
             found["val_loss"] = self._validation_loss(self._held_out)
-        for prefix, each in self._sets:
+        for prefix, each in self._of_rows:
             found |= {f"{prefix}{name}": value for name, value in each.values().items()}
         return {name: found[name] for name in self.names}
 
@@ -74,7 +73,9 @@ class ShardedMeasures(Measures):
 class ShardedMetrics:
     """The built-in metrics on one set of rows."""
 
-    def __init__(self, trainer: Trainer, ranks: Ranks, metrics: dict[str, None], shards: Shards, prefix: str) -> None:
+    def __init__(
+        self, trainer: Trainer, ranks: Ranks, metrics: Mapping[str, Metric | None], shards: Shards, prefix: str
+    ) -> None:
         self._ranks = ranks
         with ranks.agreed(Phase.VALUES):
             self._of_shards = [
