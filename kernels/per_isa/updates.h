@@ -2,58 +2,35 @@
 #pragma once
 
 #include <algorithm>
-#include <cstring>
-#include <new>
 
-#include "gradients.h"
-#include "optimizer_state.h"
 #include "orthogonal_updates.h"
-#include "panels.h"
 #include "penalties.h"
-#include "touched_categories.h"
 #include "touched_features.h"
+#include "update_memory.h"
 
 namespace {
 
-template <class T> class Updater {
+template <class T> class Updater : public UpdateMemory<T> {
+    using Memory = UpdateMemory<T>;
+    using Memory::for_each_own_part, Memory::gradient_, Memory::gradient_at, Memory::gradient_of, Memory::is_of_inputs,
+        Memory::is_table, Memory::is_updated;
+    using Memory::layers_, Memory::network_, Memory::partial_, Memory::rules_, Memory::squares_from, Memory::state_,
+        Memory::state_of, Memory::storage_rows, Memory::take_snapshot;
+
   public:
-    // If the arena has no memory, the object only counts the bytes that it needs.
     Updater(const Training &training, const UpdateRules &rules, const OptimizerState<T> &state, const Panels<T> &panels,
             const Layers<T> &layers, Arena &arena)
-        : rules_(rules),
-          uses_gradients_(!rules.descends_in_product || training.batch_size > training.network.rows_at_once()),
+        : Memory(training, rules, state, panels, layers, arena),
           clip_value_(T(training.optimizer.clip_value)),
           clip_norm_(training.optimizer.clip_norm),
-          state_(state),
-          panels_(panels),
-          layers_(layers),
-          network_(training.network),
-          gradient_(training.gradient ? static_cast<T *>(training.gradient) : arena.take<T>(network_.size - skipped())),
-          partial_(arena.take<T>(2 * storage_rows())),
-          own_blocks_(arena.take<OwnBlock>(training.max_threads * n_blocks())),
           orthogonal_(training, rules.orthogonalizes, arena) {}
-
-    // Sets what a thread owns: the same in all batches of a region, and too long to be found anew in each batch of a small network.
-    Owner join(const Team &team) const {
-        OwnBlock *const own = own_blocks_ + team.index * n_blocks();
-        int64_t n = 0;
-        for_each_block(network_, [&](int64_t l, const Layer &layer, const Block &block) {
-            const bool is_weights = block.kind == BlockKind::weights;
-            new (own + n++) OwnBlock(is_weights ? layers_.own_weights(l, team) : own_rows_of<T>(l, layer, block, team));
-        });
-        return {team, own, n};
-    }
-
-    // Returns the gradients of all parameters, laid out like the storage. Deferred weights of the first layer are left out.
-    T *gradient() const { return gradient_; }
 
     // Stores the gradients of a batch's first chunk, and adds those of its other chunks.
     __attribute__((noinline)) void accumulate(const ChunkGradients<T> &gradients, const Owner &owner,
                                               const TouchedCategories<T> &categories, bool add) const {
         for_each_own_part(owner, [&](const BlockPart &part, int64_t) {
             if (part.block.is_frozen) return;
-            if (rules_.skips_absent_categories && categories.has(part.block))
-                return categories.add(gradients, part, gradient_of(part.block));
+            if (is_table(part.block, categories)) return categories.add(gradients, part, gradient_of(part.block));
             if (add) gradients.add(part, gradient_of(part.block));
             else gradients.compute(part, gradient_of(part.block));
         });
@@ -72,8 +49,7 @@ template <class T> class Updater {
             if (!is_updated(part)) return average_frozen(part, share);
             Coefficients<T> scaled;
             const Coefficients<T> &own = block.has_own_factors() ? scaled = c.of(block) : c;
-            if (rules_.skips_absent_categories && categories.has(block))
-                return update_table(gradients, owner.team, part, number, own, categories, share);
+            if (is_table(block, categories)) return update_table(gradients, owner.team, part, number, own, categories, share);
             if (gradients) gradients->compute(part, gradient_of(block));
             prepare_gradient(part, number, own, touched);
             if (rules_.clips_norm || has_orthogonal_update(part)) return;
@@ -84,21 +60,6 @@ template <class T> class Updater {
         if (rules_.orthogonalizes) update_hidden_matrices(owner.team, c, share);
     }
 
-    // Copies the weights of a thread's panels from the storage, or back to it. Their gradients are cleared: those of one layout would
-    // stand in the padding of the other.
-    void load_panels(const Owner &owner) const {
-        for_each_own_panel(owner, [&](const BlockPart &panel) {
-            clear_gradient(panel);
-            panels_.load(panel);
-        });
-    }
-    void store_panels(const Owner &owner) const {
-        for_each_own_panel(owner, [&](const BlockPart &panel) {
-            clear_gradient(panel);
-            panels_.store(panel);
-        });
-    }
-
     // One thread updates all parameters in one sweep, by gradients that stand in gradient() and need no preparation.
     void update_all(const Coefficients<T> &c, bool keep, T share) const {
         if (keep) state_.take_snapshot(0, network_.size);
@@ -106,43 +67,7 @@ template <class T> class Updater {
         if (share != 0) state_.average(0, network_.size, share);
     }
 
-    // Returns the last batch's penalties, without those of deferred rows.
-    double penalty() const {
-        double sum = 0;
-        if (!rules_.penalizes) return sum;
-        for (int64_t i = rules_.defers_first_layer ? network_.layers[0].weights().rows : rows_of_embeddings_; i < storage_rows();
-             i++)
-            sum += double(partial_[i]);
-        return sum;
-    }
-
   private:
-    static constexpr int64_t cached_rows = 64;  // rows of weights whose gradient is used while it is in the cache
-
-    static bool is_of_inputs(const BlockPart &part) { return part.layer == 0 && part.block.kind == BlockKind::weights; }
-
-    // Whether the part has an update here: the weights of a deferred first layer have theirs elsewhere.
-    bool is_updated(const BlockPart &part) const {
-        return !part.block.is_frozen && !(rules_.defers_first_layer && is_of_inputs(part));
-    }
-
-    template <class Use> void for_each_own_panel(const Owner &owner, Use use) const {
-        for (const OwnBlock *own = owner.blocks; own < owner.blocks + owner.n_blocks; own++)
-            if (own->is_in_panels) for_each_part<T>(*own, own->part.block.rows, use);
-    }
-
-    // Calls body(part, number of the part's first row among all rows of the storage).
-    template <class Body> void for_each_own_part(const Owner &owner, Body body) const {
-        int64_t number = 0;
-        for (const OwnBlock *own = owner.blocks; own < owner.blocks + owner.n_blocks; own++) {
-            const Block &block = own->part.block;
-            const bool is_whole = rules_.descends_in_product || block.kind == BlockKind::embedding_parameters;
-            for_each_part<T>(*own, is_whole ? block.rows : cached_rows,
-                             [&](const BlockPart &part) { body(part, number + part.rows.begin); });
-            number += block.rows;
-        }
-    }
-
     // Plain gradient descent has no gradient array, and makes its step in whole blocks.
     void descend(const ChunkGradients<T> &gradients, const Owner &owner, const Coefficients<T> &c, bool keep, T share) const {
         for (const OwnBlock *own = owner.blocks; own < owner.blocks + owner.n_blocks; own++) {
@@ -159,43 +84,6 @@ template <class T> class Updater {
         gradients.descend(part, state_of(part).parameters() + part.block.offset,
                           c.learning_rate * T(part.block.learning_rate_factor));
         finish_update(team, part, share);
-    }
-
-    int64_t n_blocks() const {
-        int64_t n = 0;
-        for_each_block(network_, [&](int64_t, const Layer &, const Block &) { n++; });
-        return n;
-    }
-
-    int64_t storage_rows() const {
-        int64_t sum = 0;
-        for_each_block(network_, [&](int64_t, const Layer &, const Block &block) { sum += block.rows; });
-        return sum;
-    }
-
-    int64_t count_rows_of_embeddings() const {
-        int64_t sum = 0;
-        for_each_block(network_, [&](int64_t, const Layer &, const Block &block) {
-            if (block.kind == BlockKind::embedding_parameters) sum += block.rows;
-        });
-        return sum;
-    }
-
-    // Returns the place of the gradients from an element of the storage on, or of a block. Deferred rows have none.
-    T *gradient_at(int64_t offset) const { return gradient_ + (offset - skipped()); }
-    T *gradient_of(const Block &block) const { return gradient_at(block.offset); }
-    // Returns the number of elements at the beginning of the storage that have no place in gradient_.
-    int64_t skipped() const { return rules_.defers_first_layer ? network_.layers[0].weights().end() : 0; }
-
-    const OptimizerState<T> &state_of(const BlockPart &part) const { return part.is_panel() ? panels_.state() : state_; }
-
-    void take_snapshot(const BlockPart &part) const {
-        if (part.is_panel()) panels_.take_snapshot(part);
-        else state_.take_snapshot(part.offset(), part.count());
-    }
-
-    void clear_gradient(const BlockPart &part) const {
-        if (uses_gradients_) std::memset(gradient_at(part.offset()), 0, size_t(part.count()) * sizeof(T));
     }
 
     // Averages the new parameters, and transposes weights: a team of one thread transposes all before each batch instead.
@@ -217,7 +105,7 @@ template <class T> class Updater {
         T *gradient = gradient_at(part.offset());
         if (rules_.clips_value) clip_by_value(gradient, part.count(), clip_value_);
         if (rules_.clips_norm) {
-            T *squares = partial_ + storage_rows() + number;
+            T *squares = squares_from(number);
             for (int64_t i = 0; i < part.rows.size(); i++) squares[i] = sum_of_squares(gradient + i * part.row, part.row);
         }
     }
@@ -243,7 +131,7 @@ template <class T> class Updater {
         if (!rules_.clips_norm) return apply_to_table(team, part, c, categories, {}, share);
         // With a comparison of this file's own, since the linker would merge the sort of another instruction set with this one.
         std::sort(touched.rows, touched.rows + touched.count, [](int64_t a, int64_t b) { return a < b; });
-        T *const squares = partial_ + storage_rows() + number - part.rows.begin;
+        T *const squares = squares_from(number - part.rows.begin);
         for (int64_t i = 0; i < touched.count; i++)
             squares[touched.rows[i]] = sum_of_squares(categories.gradient_of(part, touched.rows[i], of_block), part.row);
     }
@@ -276,7 +164,7 @@ template <class T> class Updater {
         if (rules_.skips_absent_categories) owner.team.wait();  // the lists of touched rows are cleared next
         for_each_own_part(owner, [&](const BlockPart &part, int64_t) {
             if (!is_updated(part)) return;
-            if (rules_.skips_absent_categories && categories.has(part.block))
+            if (is_table(part.block, categories))
                 return apply_to_table(owner.team, part, c.of(part.block), categories, clipping, share);
             clipping.apply(gradient_at(part.offset()), part.count());
             if (has_orthogonal_update(part)) return;
@@ -312,10 +200,10 @@ template <class T> class Updater {
         owner.team.wait();  // all threads have read the sums
         for_each_own_part(owner, [&](const BlockPart &part, int64_t number) {
             if (!is_updated(part)) return;
-            T *const squares = partial_ + storage_rows() + number - part.rows.begin;
+            T *const squares = squares_from(number - part.rows.begin);
             T *const of_block = gradient_of(part.block);
             const auto square = [&](int64_t row, const T *gradient) { squares[row] = sum_of_shrunk_squares(gradient, part.row); };
-            if (rules_.skips_absent_categories && categories.has(part.block)) {
+            if (is_table(part.block, categories)) {
                 const TouchedRows &touched = categories.rows(part.block);
                 for (int64_t i = 0; i < touched.count; i++)
                     square(touched.rows[i], categories.gradient_of(part, touched.rows[i], of_block));
@@ -328,7 +216,7 @@ template <class T> class Updater {
     }
 
     double sum_of_rows(const Team &team, const TouchedCategories<T> &categories) const {
-        const T *squares = partial_ + storage_rows();
+        const T *squares = squares_from(0);
         double sum = 0;
         if (!rules_.skips_absent_categories) {
             for (int64_t i = 0; i < storage_rows(); i++) sum += double(squares[i]);
@@ -354,19 +242,9 @@ template <class T> class Updater {
         }
     }
 
-    const UpdateRules &rules_;
-    const bool uses_gradients_;  // an array of them
     const T clip_value_;
     const double clip_norm_;
-    const OptimizerState<T> &state_;
-    const Panels<T> &panels_;
-    const Layers<T> &layers_;
-    const Network &network_;
-    T *const gradient_;           // like the storage from element skipped() on
-    T *const partial_;            // storage_rows() penalties, then as many sums of squares
-    OwnBlock *const own_blocks_;  // of all threads
     const OrthogonalUpdates<T> orthogonal_;
-    const int64_t rows_of_embeddings_ = count_rows_of_embeddings();  // the first rows of the storage, which have no penalties
 };
 
 }  // namespace

@@ -1,0 +1,154 @@
+// The memory of updates: gradients and sums over their rows, and the parts of the parameters that each thread owns.
+#pragma once
+
+#include <cstring>
+#include <new>
+
+#include "gradients.h"
+#include "optimizer_state.h"
+#include "panels.h"
+#include "touched_categories.h"
+
+namespace {
+
+template <class T> class UpdateMemory {
+  public:
+    // If the arena has no memory, the object only counts the bytes that it needs.
+    UpdateMemory(const Training &training, const UpdateRules &rules, const OptimizerState<T> &state, const Panels<T> &panels,
+                 const Layers<T> &layers, Arena &arena)
+        : rules_(rules),
+          uses_gradients_(!rules.descends_in_product || training.batch_size > training.network.rows_at_once()),
+          state_(state),
+          panels_(panels),
+          layers_(layers),
+          network_(training.network),
+          gradient_(training.gradient ? static_cast<T *>(training.gradient) : arena.take<T>(network_.size - skipped())),
+          partial_(arena.take<T>(2 * storage_rows())),
+          own_blocks_(arena.take<OwnBlock>(training.max_threads * n_blocks())) {}
+
+    // Sets what a thread owns: the same in all batches of a region, and too long to be found anew in each batch of a small network.
+    Owner join(const Team &team) const {
+        OwnBlock *const own = own_blocks_ + team.index * n_blocks();
+        int64_t n = 0;
+        for_each_block(network_, [&](int64_t l, const Layer &layer, const Block &block) {
+            const bool is_weights = block.kind == BlockKind::weights;
+            new (own + n++) OwnBlock(is_weights ? layers_.own_weights(l, team) : own_rows_of<T>(l, layer, block, team));
+        });
+        return {team, own, n};
+    }
+
+    // Returns the gradients of all parameters, laid out like the storage. Deferred weights of the first layer are left out.
+    T *gradient() const { return gradient_; }
+
+    // Copies the weights of a thread's panels from the storage, or back to it. Their gradients are cleared: those of one layout would
+    // stand in the padding of the other.
+    void load_panels(const Owner &owner) const {
+        for_each_own_panel(owner, [&](const BlockPart &panel) {
+            clear_gradient(panel);
+            panels_.load(panel);
+        });
+    }
+    void store_panels(const Owner &owner) const {
+        for_each_own_panel(owner, [&](const BlockPart &panel) {
+            clear_gradient(panel);
+            panels_.store(panel);
+        });
+    }
+
+    // Returns the last batch's penalties, without those of deferred rows.
+    double penalty() const {
+        double sum = 0;
+        if (!rules_.penalizes) return sum;
+        for (int64_t i = rules_.defers_first_layer ? network_.layers[0].weights().rows : rows_of_embeddings_; i < storage_rows();
+             i++)
+            sum += double(partial_[i]);
+        return sum;
+    }
+
+  protected:
+    static bool is_of_inputs(const BlockPart &part) { return part.layer == 0 && part.block.kind == BlockKind::weights; }
+
+    // Whether the part has an update here: the weights of a deferred first layer have theirs elsewhere.
+    bool is_updated(const BlockPart &part) const {
+        return !part.block.is_frozen && !(rules_.defers_first_layer && is_of_inputs(part));
+    }
+
+    // Calls body(part, number of the part's first row among all rows of the storage).
+    template <class Body> void for_each_own_part(const Owner &owner, Body body) const {
+        int64_t number = 0;
+        for (const OwnBlock *own = owner.blocks; own < owner.blocks + owner.n_blocks; own++) {
+            const Block &block = own->part.block;
+            const bool is_whole = rules_.descends_in_product || block.kind == BlockKind::embedding_parameters;
+            for_each_part<T>(*own, is_whole ? block.rows : cached_rows,
+                             [&](const BlockPart &part) { body(part, number + part.rows.begin); });
+            number += block.rows;
+        }
+    }
+
+    // Returns the place of the gradients from an element of the storage on, or of a block. Deferred rows have none.
+    T *gradient_at(int64_t offset) const { return gradient_ + (offset - skipped()); }
+    T *gradient_of(const Block &block) const { return gradient_at(block.offset); }
+    // Returns the number of elements at the beginning of the storage that have no place in gradient_.
+    int64_t skipped() const { return rules_.defers_first_layer ? network_.layers[0].weights().end() : 0; }
+
+    int64_t storage_rows() const {
+        int64_t sum = 0;
+        for_each_block(network_, [&](int64_t, const Layer &, const Block &block) { sum += block.rows; });
+        return sum;
+    }
+
+    // Returns the sums of squares of the gradient's rows, from the row of that number in the storage on.
+    T *squares_from(int64_t number) const { return partial_ + storage_rows() + number; }
+
+    const OptimizerState<T> &state_of(const BlockPart &part) const { return part.is_panel() ? panels_.state() : state_; }
+
+    void take_snapshot(const BlockPart &part) const {
+        if (part.is_panel()) panels_.take_snapshot(part);
+        else state_.take_snapshot(part.offset(), part.count());
+    }
+
+    void clear_gradient(const BlockPart &part) const {
+        if (uses_gradients_) std::memset(gradient_at(part.offset()), 0, size_t(part.count()) * sizeof(T));
+    }
+
+    // Whether only the rows of a block that a batch touches have an update.
+    bool is_table(const Block &block, const TouchedCategories<T> &categories) const {
+        return rules_.skips_absent_categories && categories.has(block);
+    }
+
+    const UpdateRules &rules_;
+    const bool uses_gradients_;  // an array of them
+    const OptimizerState<T> &state_;
+    const Panels<T> &panels_;
+    const Layers<T> &layers_;
+    const Network &network_;
+    T *const gradient_;           // like the storage from element skipped() on
+    T *const partial_;            // storage_rows() penalties, then as many sums of squares
+    OwnBlock *const own_blocks_;  // of all threads
+
+  private:
+    static constexpr int64_t cached_rows = 64;  // rows of weights whose gradient is used while it is in the cache
+
+    template <class Use> void for_each_own_panel(const Owner &owner, Use use) const {
+        for (const OwnBlock *own = owner.blocks; own < owner.blocks + owner.n_blocks; own++)
+            if (own->is_in_panels) for_each_part<T>(*own, own->part.block.rows, use);
+    }
+
+    int64_t n_blocks() const {
+        int64_t n = 0;
+        for_each_block(network_, [&](int64_t, const Layer &, const Block &) { n++; });
+        return n;
+    }
+
+    int64_t count_rows_of_embeddings() const {
+        int64_t sum = 0;
+        for_each_block(network_, [&](int64_t, const Layer &, const Block &block) {
+            if (block.kind == BlockKind::embedding_parameters) sum += block.rows;
+        });
+        return sum;
+    }
+
+    const int64_t rows_of_embeddings_ = count_rows_of_embeddings();  // the first rows of the storage, which have no penalties
+};
+
+}  // namespace
