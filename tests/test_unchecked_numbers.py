@@ -138,9 +138,44 @@ def test_all_data_is_checked_before_if_an_epoch_leaves_some_out():
     X, y = _data(np.float32)
     X[-1] = np.nan  # of the incomplete batch
     trainer = _trainer(np.float32, shuffle=False, drop_last=True, batch_size=300)
-    assert not _is_deferred(trainer, X, y)
     with pytest.raises(ValueError, match=f"at row {ROWS - 1}, column 0"):
         trainer.run(X, y)
+
+
+@pytest.mark.parametrize("labels", [False, True])
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_steps_have_the_bits_of_data_checked_before(labels, n_threads):
+    X, y = _data(np.float32, labels)
+    trainers = [_trainer(np.float32, labels, n_threads=n_threads) for _ in range(2)]
+    for _ in range(3):
+        losses = trainers[0].step(X, y), trainers[1].step(X, y, np.ones(ROWS))
+        assert losses[0] == losses[1]
+    assert state_of(trainers[0]) == state_of(trainers[1])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize(("which", "row"), [("X", 0), ("X", 650), ("y", 0), ("y", ROWS - 1)])
+@pytest.mark.parametrize("averaging", [None, "ema"])
+def test_a_step_with_a_number_that_is_not_finite_changes_nothing(value, which, row, averaging):
+    trainer = _trainer(np.float32, activation="tanh", averaging=averaging)
+    X, y = _data(np.float32)
+    trainer.step(X, y)
+    before = state_of(trainer)
+    (X if which == "X" else y)[row, 3] = value
+    assert _is_deferred(trainer, X, y)
+    with pytest.raises(ValueError, match=f"^{which}: expected numbers that are finite .*at row {row}, column 3") as caught:
+        trainer.step(X, y)
+    assert caught.value.__suppress_context__
+    assert state_of(trainer) == before
+    assert np.isfinite(trainer.step(*_data(np.float32)))
+
+
+def test_a_step_that_diverges_still_does():
+    trainer = _trainer(np.float32, rate=1e30)
+    data = _data(np.float32)
+    trainer.step(*data)
+    with pytest.raises(DivergedError):
+        trainer.step(*data)
 
 
 @pytest.mark.parametrize("change", ["float64", "strided", "few rows", "other columns", "a list"])

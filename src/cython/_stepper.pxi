@@ -71,12 +71,13 @@ cdef class Stepper:
         """
         return Run(self.network, data, settings, n_epochs, self.native.training.updates, self)
 
-    def step(self, data, rates, bint given=False):
+    def step(self, data, rates, bint given=False, bint checks_numbers=False):
         """Make a step on a batch, and return the loss before it. Acquire before.
 
         `rates` is the learning rate, or a vector with it and the values of the settings that follow schedules.
         With `given`, the targets are the gradient of a loss with respect to the outputs, summed over rows. Return None,
-        with nothing changed, if the loss or the update is not finite.
+        with nothing changed, if the loss or the update is not finite; with `checks_numbers`, which is for `unchecked_data`, also
+        if a number of the batch is not.
         """
         cdef Rows inputs, targets
         cdef const double *weights
@@ -84,10 +85,12 @@ cdef class Stepper:
         cdef int64_t n_rows = self.fill_batch(data, given, &inputs, &targets, &weights)
         cdef double native_rate = self.native.learning_rates[0]
         fill_rates(self.native.learning_rates, rates, self.native.training.optimizer)
+        self.native.training.checks_numbers = checks_numbers
         with self.lock:
             with nogil:
                 status = (self.native.step_gradient(inputs, targets, n_rows) if given
                           else self.native.step(inputs, targets, weights, n_rows))
+        self.native.training.checks_numbers = False
         self.native.learning_rates[0] = native_rate
         return self.result(status)
 

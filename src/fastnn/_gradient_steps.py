@@ -171,14 +171,24 @@ class GradientSteps(Prepared):
 
         return self._with_batch(accumulate, DIVERGED_PART)
 
-    def _make_step(self, data: TrainingData, *, given: bool = False) -> float:
+    def _make_step(self, data: TrainingData, *, given: bool = False, checks_numbers: bool = False) -> float:
         """Make a step with the targets or the gradients of a batch, and return the loss before it."""
         self._check_lazy(data)
 
         def step(stepper: _core.Stepper) -> float | None:
-            return stepper.step(data, self._step_settings().at(stepper.updates), given)
+            return stepper.step(data, self._step_settings().at(stepper.updates), given, checks_numbers)
 
         return self._with_batch(step, DIVERGED_STEP)
+
+    def _make_unchecked_step(self, X: Any, y: Any, data: TrainingData) -> float:
+        """Make a step on `_unchecked_data` of a batch, or raise the error of a number that is not finite."""
+        try:
+            return self._make_step(data, checks_numbers=True)
+        except DivergedError:
+            fault = self._fault_of(X, y)
+            if fault is not None:
+                raise fault from None
+            raise
 
     def _with_batch(self, use: Callable[[_core.Stepper], float | None], diverged: str) -> float:
         """Return the loss of a batch that the stepper uses. If it is None, restore the random state, and raise."""

@@ -35,11 +35,19 @@ class Prepared(StoredTrainer):
         return apart_from(data, model._network.storage)
 
     def _unchecked_data(self, X: Any, y: Any) -> TrainingData | None:
-        """Return data whose numbers the run can check itself, as `run_unchecked` asks it to; None for other data."""
-        if self.drop_last or self._wanted is not self._native:
+        """Return data whose numbers a run or a step can check itself when it reads them; None for other data."""
+        if self._wanted is not self._native:
             return None
         data = _core.unchecked_data(self._stepper, X, y)
         return None if data is None else TrainingData(*data, None)
+
+    def _fault_of(self, X: Any, y: Any) -> ValueError | None:
+        """Return the error of a check of data, None if it has no fault."""
+        try:
+            self._data(X, y, None)
+        except ValueError as error:
+            return error
+        return None
 
     def _validation(self, data: tuple[Any, ...] | None, trained: Any, *, is_part: bool = False) -> TrainingData | None:
         """Return validation data in the engine's form. `trained` has the inputs of the training, with the same columns."""

@@ -299,7 +299,7 @@ class Trainer(GradientSteps, AveragedTrainer, ExportedTrainer):
         epochs = integer("epochs", epochs, low=0)
         check_step(self, Trainer.step)
         unwatched = validation_data is None and is_unwatched(self, epochs, metrics, callbacks, progress)
-        if unwatched and sample_weight is None:
+        if unwatched and sample_weight is None and not self.drop_last:
             unchecked = self._unchecked_data(X, y)
             if unchecked is not None:
                 return run_unchecked(self, X, y, unchecked, epochs)
@@ -331,6 +331,9 @@ class Trainer(GradientSteps, AveragedTrainer, ExportedTrainer):
             quick: float | None = _core.quick_step(self._stepper, X, y, False)
             if quick is not None:
                 return quick
+            unchecked = self._unchecked_data(X, y)
+            if unchecked is not None:
+                return self._make_unchecked_step(X, y, unchecked)
         batch, y, sample_weight, _ = as_batch(X, y, sample_weight, self.model.layer_sizes, self.loss)
         loss = self._make_step(self._data(batch, y, sample_weight))
         if type(X) is not np.ndarray:

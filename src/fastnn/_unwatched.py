@@ -46,14 +46,12 @@ def run_unchecked(trainer: Trainer, X: Any, y: Any, data: TrainingData, epochs: 
     try:
         return run_unwatched(trainer, X, data, epochs, checks_numbers=True)
     except DivergedError as error:
-        if error.epoch == 1:
-            try:
-                trainer._data(X, y, None)
-            except ValueError as fault:
-                generator.state = state
-                trainer.__dict__.update(before)
-                raise fault from None
-        raise
+        fault = trainer._fault_of(X, y) if error.epoch == 1 else None
+        if fault is None:
+            raise
+        generator.state = state
+        trainer.__dict__.update(before)
+        raise fault from None
 
 
 def run_unwatched(trainer: Trainer, X: Any, data: TrainingData, epochs: int, *, checks_numbers: bool = False) -> History:

@@ -59,10 +59,11 @@ class Stepper:
         """Return a run of the network with these settings, which goes on from the updates so far."""
         return Run(self.network, data, settings, n_epochs, self.updates)
 
-    def step(self, data: TrainingData, rate: Any, given: bool = False) -> float | None:
+    def step(self, data: TrainingData, rate: Any, given: bool = False, checks_numbers: bool = False) -> float | None:
         """Make a step and return the loss before it, or change nothing and return None if loss or update are not finite.
 
-        With `given`, the targets are the gradient of a loss with respect to the outputs, summed over rows.
+        With `given`, the targets are the gradient of a loss with respect to the outputs, summed over rows. The numbers have
+        always been checked.
         """
         run = self._run(data, rate, GIVEN_GRADIENT if given else self._settings.loss)
         if run.advance(math.inf, 1) == "diverged":
