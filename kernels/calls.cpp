@@ -71,12 +71,16 @@ int useful_threads(int wanted, int64_t n_rows, double work) {
     return int(std::min<int64_t>(wanted, std::max<int64_t>(useful, 1)));
 }
 
+// Returns a number for the kernel that computes a loss: that of registry.h, or a negative one for others.
+int64_t number_of(const Loss &loss) { return loss.given ? -1 : loss.custom ? -2 : loss.custom_rows ? -3 : loss.kind; }
+
 }  // namespace
 
 bool KeptWorkspace::Layout::operator==(const Layout &other) const {
-    return kernels == other.kernels && n_rows == other.n_rows && n_threads == other.n_threads && n_targets == other.n_targets &&
-           bytes_with_heads == other.bytes_with_heads && jacobian == other.jacobian && gradient == other.gradient &&
-           gradient_inside == other.gradient_inside && input_gradient == other.input_gradient && from_logits == other.from_logits;
+    return kernels == other.kernels && n_rows == other.n_rows && n_threads == other.n_threads && loss == other.loss &&
+           n_targets == other.n_targets && bytes_with_heads == other.bytes_with_heads && jacobian == other.jacobian &&
+           gradient == other.gradient && gradient_inside == other.gradient_inside && input_gradient == other.input_gradient &&
+           from_logits == other.from_logits;
 }
 
 // The kept workspace, or a new one if another call has borrowed that, or if it would be large.
@@ -204,6 +208,7 @@ bool gradient(const Model &model, Gradient &call, void *const *parameters) {
     const KeptWorkspace::Layout layout = {&k,
                                           call.n_rows,
                                           call.n_threads,
+                                          number_of(call.loss),
                                           call.loss.columns(model.network.last().n_out),
                                           call.loss.heads ? k.gradient_bytes(call) : 0,
                                           false,
@@ -284,7 +289,7 @@ bool jacobian(const Model &model, const Rows &x, int64_t n_rows, void *jacobian,
         return jacobian_by_output(model, x, n_rows, jacobian, n_threads);
     const Kernels &k = kernels_of(model.type);
     const Jacobian call = {model.network, model.parameters, x, n_rows, jacobian, int(std::min<int64_t>(n_threads, n_rows))};
-    const KeptWorkspace::Layout layout = {&k, n_rows, call.n_threads, 0, 0, true, false, false, false, false};
+    const KeptWorkspace::Layout layout = {&k, n_rows, call.n_threads, 0, 0, 0, true, false, false, false, false};
     const Borrowed workspace(model.kept, x.sparse() ? nullptr : &layout, [&] { return k.jacobian_bytes(call); });
     if (workspace.start()) k.jacobian(call, workspace.start());
     return workspace.start();

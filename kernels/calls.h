@@ -16,6 +16,7 @@ class KeptWorkspace {
     struct Layout {
         const void *kernels;  // of the instruction set; null if there was no call
         int64_t n_rows, n_threads;
+        int64_t loss;              // what computes it, which decides whether its deltas take the place of the outputs
         int64_t n_targets;         // columns of the loss's targets
         int64_t bytes_with_heads;  // 0 if the loss has no heads, whose sizes vary
         bool jacobian, gradient, gradient_inside, input_gradient, from_logits;

@@ -1,4 +1,4 @@
-"""Runs and steps in the workspace that another one has left: their results are those of a new trainer."""
+"""Runs, steps and calls in the workspace that another one has left: their results are those of a new trainer or model."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import itertools
 
 import numpy as np
 import pytest
-from _helpers import state_of
+from _helpers import run_script, state_of
 
 from fastnn import MLP, SGD, Adam, DivergedError, Muon, SharedEnsemble, Trainer
 from fastnn.embeddings import Categorical
@@ -124,3 +124,49 @@ def test_snapshots_beyond_the_cache_restore_the_same_bits(n_threads):
     with pytest.raises(DivergedError):
         trainer.run(X, y)
     assert state_of(trainer)[:3] == before
+
+
+LOSSES = ["mse", "mae", "poisson", "binary_cross_entropy", "cross_entropy", "kl_divergence", "cosine", "hinge"]
+
+
+def _calls():
+    X, Y = np.full((400, 7), 0.5), np.full((400, 2), 0.5)
+    targets = {loss: np.ones_like(Y) if loss == "hinge" else Y for loss in LOSSES}
+    calls = {"vjp": lambda model: model.vjp(X, Y), "jacobian": lambda model: model.jacobian(X)}
+    for loss, y in targets.items():
+        calls[f"loss {loss}"] = lambda model, y=y, loss=loss: model.loss(X, y, loss)
+        calls[f"gradient {loss}"] = lambda model, y=y, loss=loss: model.gradient(X, y, loss)
+    return calls
+
+
+def _flat(result):
+    """Return all numbers of arrays in lists and tuples."""
+    if isinstance(result, list | tuple):
+        return np.concatenate([_flat(each) for each in result])
+    return np.ravel(result)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_each_call_of_a_model_gives_the_bits_of_a_new_model(dtype):
+    calls = _calls()
+    model = MLP((7, 3, 2), dtype=dtype, random_state=0)
+    expected = {name: call(copy.deepcopy(model)) for name, call in calls.items()}
+    for first, second in itertools.permutations(calls, 2):
+        calls[first](model)
+        found = calls[second](model)
+        np.testing.assert_array_equal(_flat(found), _flat(expected[second]), err_msg=f"{second} after {first}")
+
+
+def test_no_call_writes_beyond_a_workspace_that_fits_another_loss():
+    # glibc ends the process if a call has written over the bounds of its blocks of memory.
+    run_script("""if True:
+        import numpy as np
+        from fastnn import MLP
+        X, y = np.ones((400, 7)), np.full((400, 2), 0.5)
+        model = MLP((7, 3, 2), dtype=np.float64, random_state=0)
+        for _ in range(20):
+            for first, second in (("mse", "cosine"), ("binary_cross_entropy", "cross_entropy"), ("mae", "kl_divergence")):
+                model.gradient(X, y, first)
+                model.gradient(X, y, second)
+        arrays = [np.zeros(size) for size in range(1, 5000, 7)]
+    """)

@@ -313,6 +313,7 @@ LABELS = data(20, 3, 2, "cross_entropy")[1]
         (["r2", "r2"], {}, ValueError, "metrics: expected names that differ, got 'r2' twice"),
         (["val_r2", "val_r2"], {}, ValueError, "metrics: expected names that differ, got 'val_r2' twice"),
         (["val_r2", "r2"], {}, ValueError, "metrics: expected names that differ, got 'r2' and 'val_r2', which is its"),
+        (["val_acc"], {}, ValueError, "metrics: .*got 'val_acc'; fastnn calls it 'val_accuracy'"),
         (["val_r2"], {}, ValueError, "metrics: 'val_r2' needs validation_data, got None"),
         (["val_loss"], {}, ValueError, "metrics: expected 'accuracy', .*got 'val_loss'"),
         (["val_val_r2"], {}, ValueError, "metrics: expected 'accuracy', .*got 'val_val_r2'"),

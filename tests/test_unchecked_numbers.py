@@ -198,3 +198,20 @@ def test_inputs_that_are_categories_scaled_or_dropped_are_checked_before():
     for options in ({"input_scale": True}, {"input_dropout": 0.1}):
         model = MLP((COLUMNS, 24, OUTPUTS), random_state=0, **options)
         assert not _is_deferred(Trainer(model), X, y)
+
+
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, MemoryError])
+def test_an_interruption_of_the_search_for_the_fault_changes_nothing(interruption, monkeypatch):
+    trainer = _trainer(np.float32)
+    X, y = _data(np.float32)
+    trainer.run(X, y)
+    before = state_of(trainer), trainer.history, trainer.epochs
+    X[300, 5] = np.nan
+
+    def interrupted(*args, **options):
+        raise interruption
+
+    monkeypatch.setattr(Trainer, "_data", interrupted)
+    with pytest.raises(interruption):
+        trainer.run(X, y, 2)
+    assert (state_of(trainer), trainer.history, trainer.epochs) == before

@@ -61,10 +61,10 @@ def checked_metrics(metrics: Any) -> dict[str, Metric | None]:
     checked: dict[str, Metric | None] = {}
     for metric in metrics:
         if isinstance(metric, str) and metric.removeprefix(_VALIDATION) not in METRICS:
-            names = ", ".join(map(repr, METRICS))
-            raise ValueError(
-                f"metrics: expected {names} or callables, got {metric!r}{named_here(metric, METRICS, _SPELLINGS)}"
-            )
+            names, prefix = ", ".join(map(repr, METRICS)), _VALIDATION if metric.startswith(_VALIDATION) else ""
+            known = [f"{prefix}{name}" for name in METRICS]
+            others = {f"{prefix}{other}": f"{prefix}{name}" for other, name in _SPELLINGS.items()}
+            raise ValueError(f"metrics: expected {names} or callables, got {metric!r}{named_here(metric, known, others)}")
         if not isinstance(metric, str) and (not callable(metric) or isinstance(metric, type)):
             raise TypeError(f"metrics: expected names and callables (y_true, y_pred) -> float, got {shown(metric)}")
         name = metric if isinstance(metric, str) else _name_of(metric)

@@ -41,17 +41,29 @@ def run_unchecked(trainer: Trainer, X: Any, y: Any, data: TrainingData, epochs: 
     DivergedError, ZeroDivisionError, RuntimeError
         As `run_unwatched` does.
     """
-    generator = trainer._rng.bit_generator
-    before, state = {"_epochs": trainer._epochs, "_history": trainer._history}, generator.state
+    before = _what_changes(trainer)
     try:
         return run_unwatched(trainer, X, data, epochs, checks_numbers=True)
     except DivergedError as error:
-        fault = trainer._fault_of(X, y) if error.epoch == 1 else None
-        if fault is None:
+        if error.epoch > 1:
             raise
-        generator.state = state
-        trainer.__dict__.update(before)
-        raise fault from None
+        after = _what_changes(trainer)
+        _set_back(trainer, before)  # also for an interruption of the search for the fault
+        fault = trainer._fault_of(X, y)
+        if fault is not None:
+            raise fault from None
+        _set_back(trainer, after)
+        raise
+
+
+def _what_changes(trainer: Trainer) -> tuple[dict[str, Any], Any]:
+    """Return what a run changes that diverges in its first epoch."""
+    return {name: getattr(trainer, name) for name in ("_epochs", "_history")}, trainer._rng.bit_generator.state
+
+
+def _set_back(trainer: Trainer, state: tuple[dict[str, Any], Any]) -> None:
+    attributes, trainer._rng.bit_generator.state = state
+    trainer.__dict__.update(attributes)
 
 
 def run_unwatched(trainer: Trainer, X: Any, data: TrainingData, epochs: int, *, checks_numbers: bool = False) -> History:
