@@ -368,7 +368,7 @@ cdef bint has_plain_rows(Network network, object a, int64_t columns) except -1:
 
 
 def unchecked_data(Stepper stepper, x, y):
-    """Return data like `quick_data`, so large that a run should check its numbers itself, when it reads them: `check_numbers`.
+    """Return data like `quick_data`, so large that a run or a step should check its numbers itself, when it reads them.
 
     Labels have been checked.
     """
