@@ -133,6 +133,9 @@ class Run:
             raise ValueError("rates: expected them between epochs, got new ones within an epoch")
         self._rates = StepRates(rates if n_scheduled else rates.reshape(-1), self.epoch, self.steps)
 
+    def check_numbers(self) -> None:
+        """Do nothing: the numbers have been checked, since `unchecked_data` returns None."""
+
     def constant_rates(self) -> NDArray[np.float64]:
         """Return an array of the learning rate that all steps share, once per epoch."""
         return self._rates.last(0, self.n_epochs)
