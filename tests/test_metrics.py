@@ -230,11 +230,13 @@ def test_metrics_of_validation_data_alone_have_the_same_values():
 
 def test_metrics_of_validation_data_alone_predict_no_other_rows(monkeypatch):
     X, y = data(30, 3, 1)
-    lengths = []
-    init = Metrics.__init__
-    monkeypatch.setattr(
-        Metrics, "__init__", lambda *args, **options: (lengths.append(len(args[3].y)), init(*args, **options))[1]
-    )
+    lengths, init = [], Metrics.__init__
+
+    def count(self, metrics, trainer, rows, prefix=""):
+        lengths.append(len(rows.y))
+        init(self, metrics, trainer, rows, prefix)
+
+    monkeypatch.setattr(Metrics, "__init__", count)
     model_of((3, 8, 1)).fit(X, y, validation_data=(X[:10], y[:10]), metrics=["val_r2", "val_mae"])
     assert lengths == [10]
 

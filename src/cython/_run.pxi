@@ -190,9 +190,9 @@ cdef class Run:
         self.t.step = 0
 
     def check_numbers(self):
-        """Let the run, which has not begun, diverge in its first epoch if its data has numbers that are not finite.
+        """Make the first epoch diverge if a number of the data is not finite. Call this before the first slice.
 
-        The data is that of `unchecked_data`, and all rows are in an epoch.
+        The data must come from `unchecked_data`, and each epoch must contain all rows.
         """
         self.t.checks_numbers = True
 

@@ -7,6 +7,11 @@ The functions return None for other data, and for data with a fault that is seen
 cdef int64_t least_checked_columns = 16
 
 
+cdef bint are_apart(Network network, cnp.ndarray x, cnp.ndarray y) except -1:
+    """Return whether inputs and targets share memory neither with each other nor with the parameters, which training changes."""
+    return is_apart(network, x, y, None, None, 0) and not spans_overlap(span_of(y), span_of(network.storage))
+
+
 def quick_data(Stepper stepper, x, y):
     """Return data of a run by targets, of shape (n, columns), or by labels (n,): inputs, targets, and whether they are labels."""
     cdef Rows inputs, targets
@@ -18,7 +23,7 @@ def quick_data(Stepper stepper, x, y):
     cdef int64_t columns = stepper.native.training.loss.columns(network.layers[network.native.n_layers - 1].n_out)
     if not fill_quick(network, x, y, &n_rows, &one, &inputs, &targets, columns, &stepper.rules):
         return None
-    if one or not is_apart(network, x, y, None, None, 0) or spans_overlap(span_of(y), span_of(network.storage)):
+    if one or not are_apart(network, x, y):
         return None
     return x, y if targets.labels or cnp.PyArray_NDIM(y) == 2 else y[:, None], targets.labels
 
@@ -56,6 +61,4 @@ def unchecked_data(Stepper stepper, x, y):
     # A tiny network has no pass that checks. A small array is checked at once.
     if max(network.n_in, columns) < least_checked_columns or cnp.PyArray_SIZE(x) + cnp.PyArray_SIZE(y) <= most_quick:
         return None
-    if not is_apart(network, x, y, None, None, 0) or spans_overlap(span_of(y), span_of(network.storage)):
-        return None
-    return x, y, labels
+    return (x, y, labels) if are_apart(network, x, y) else None

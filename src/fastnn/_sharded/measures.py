@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn._measures import Measures
+from fastnn._measures import Measures, Values
 from fastnn._metrics import Metric, Metrics, checked_metrics, columns_of, of_sets
 from fastnn._native import evaluated_network, loss_of
 from fastnn._sharded.ranks import Phase, Ranks
@@ -45,22 +45,16 @@ class ShardedMeasures(Measures):
     ) -> None:
         self.trainer, self._ranks, self._held_out = trainer, ranks, validation
         self._found = None if validation is None else np.zeros((len(validation.numbers), 2))
-        self._of_rows: list[tuple[str, ShardedMetrics]] = []
+        self._sets: list[tuple[str, Values]] = []
         for prefix, own in of_sets(metrics, validates=validation is not None):
             rows = data if validation is None or not prefix else validation
-            self._of_rows.append((prefix, ShardedMetrics(trainer, ranks, own, rows, "validation_data " if prefix else "")))
+            metrics_of_rows = ShardedMetrics(trainer, ranks, own, rows, "validation_data " if prefix else "")
+            self._sets.append((prefix, metrics_of_rows.values))
         self.names = columns_of(metrics, validates=validation is not None)
 
-    def values(self) -> dict[str, float]:
-        """Return the values with the current parameters, by their names in the history."""
-        found = {}
-        if self._held_out is not None:
-            found["val_loss"] = self._validation_loss(self._held_out)
-        for prefix, each in self._of_rows:
-            found |= {f"{prefix}{name}": value for name, value in each.values().items()}
-        return {name: found[name] for name in self.names}
-
-    def _validation_loss(self, shards: Shards) -> float:
+    def _validation_loss(self) -> float:
+        shards = self._held_out
+        assert shards is not None
         assert self._found is not None
         network, loss, n_threads = evaluated_network(self.trainer), loss_of(self.trainer), self.trainer.n_threads
         for shard, (begin, end) in enumerate(shards.ranges):
