@@ -109,6 +109,13 @@ def assert_same_trajectory(trainer: Trainer, X: Any, y: Any, seed: int, epochs: 
         np.testing.assert_allclose(got, wanted, rtol=rtol, atol=rtol * np.abs(wanted).max())
 
 
+class Silent:
+    """A callback that does nothing, with which a run is watched."""
+
+    def on_epoch_end(self, trainer: Trainer, history: Any) -> None:
+        return None
+
+
 def state_of(trainer: Trainer) -> tuple[Any, ...]:
     """Return everything that the next step depends on, to be compared to the bit."""
     rng = trainer._rng.bit_generator.state

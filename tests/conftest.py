@@ -50,3 +50,10 @@ def torch():
     torch.set_default_dtype(torch.float64)
     yield torch
     torch.set_default_dtype(torch.float32)
+
+
+@pytest.fixture(params=["in one slice", "in many slices"])
+def slices(request, monkeypatch):
+    """Let runs that nothing watches end a slice after each batch, or not."""
+    if request.param == "in many slices":
+        monkeypatch.setattr("fastnn._unwatched.SLICE_SECONDS", 0.0)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from _helpers import state_of
+from _helpers import Silent, state_of
 
-from fastnn import MLP, SGD, Adam, DivergedError, Trainer, _unwatched
+from fastnn import MLP, SGD, Adam, DivergedError, Trainer
 from fastnn._engine import core as _core
 
 pytestmark = pytest.mark.skipif(
@@ -14,11 +14,6 @@ pytestmark = pytest.mark.skipif(
 )
 
 ROWS, COLUMNS, OUTPUTS = 700, 60, 20
-
-
-class Silent:
-    def on_epoch_end(self, trainer, history):
-        return None
 
 
 def _data(dtype, labels=False):
@@ -47,12 +42,6 @@ def _outcome(trainer, X, y, epochs, **options):
         error = (type(caught), str(caught))
     history = trainer.history
     return error, state_of(trainer), trainer.epochs, history["loss"].tobytes(), history.columns
-
-
-@pytest.fixture(params=["in one slice", "in many slices"])
-def slices(request, monkeypatch):
-    if request.param == "in many slices":
-        monkeypatch.setattr(_unwatched, "SLICE_SECONDS", 0.0)
 
 
 def _compare(dtype, X, y, labels, epochs, before=1, **options):

@@ -6,7 +6,7 @@ import threading
 
 import numpy as np
 import pytest
-from _helpers import state_of
+from _helpers import Silent, state_of
 from scipy import sparse
 
 from fastnn import MLP, SGD, Adam, DivergedError, Trainer, _unwatched
@@ -14,11 +14,6 @@ from fastnn._history import FIRST_ROOM
 
 X = np.random.default_rng(0).normal(size=(50, 4))
 Y = np.random.default_rng(1).normal(size=(50, 2))
-
-
-class Silent:
-    def on_epoch_end(self, trainer, history):
-        return None
 
 
 def _trainer(**options):
@@ -32,12 +27,6 @@ def _alike(histories):
     for history in histories:
         assert history.epochs == history["seconds"].size
         assert (history["seconds"] > 0).all()
-
-
-@pytest.fixture(params=["in one slice", "in many slices"])
-def slices(request, monkeypatch):
-    if request.param == "in many slices":
-        monkeypatch.setattr(_unwatched, "SLICE_SECONDS", 0.0)
 
 
 @pytest.mark.usefixtures("slices")
