@@ -72,13 +72,6 @@ template <class T, Start START> void multiply_lanes(const LaneProduct<T> &p, int
     if (j < n_columns) lane_panel<T, 1, 2 * lane_tile_rows, START>(p, 0, n_rows, j);
 }
 
-// Calls f with n as a constant, for n = 1 … MAX.
-template <int MAX, int N = 1, class F> FASTNN_INLINE void with_constant(int64_t n, F f) {
-    if constexpr (N == MAX) f(std::integral_constant<int, N>());
-    else if (n == N) f(std::integral_constant<int, N>());
-    else with_constant<MAX, N + 1>(n, f);
-}
-
 // Returns the sum of term(0) … term(N - 1), N <= block_lanes, in the order of sum_block for the lanes of one block. The lanes that a
 // block has beyond N are 0, and no sum is -0: to leave them out changes nothing.
 template <class T, int N, int I = 0, int STEP = 1, class Term> FASTNN_INLINE Vec<T> fold_terms(const Term &term) {

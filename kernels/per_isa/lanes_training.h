@@ -173,10 +173,7 @@ template <class T> class LaneTraining {
         const bool entered = enter_batch(t, losses_[q] + penalties_[q], loss_weights_[q], batch_.size());
         if (entered && t.epoch < t.n_epochs) return;
         if (entered) return end(q, [&](const OptimizerState<T> &state) { return finish_run(t, state, false); });
-        // TrainingLoop notices that when the next batch has begun.
-        const bool ends_epoch = t.row + batch_.size() == t.epoch_rows, ends = ends_epoch && t.epoch + 1 == t.n_epochs;
-        if (ends_epoch && !ends && t.shuffle) shuffle(t.random, t.order, t.rows, t.n_rows, t.reshuffle);
-        end(q, [&](const OptimizerState<T> &state) { return ends ? finish_run(t, state, true) : roll_back(t, state); });
+        end(q, [&](const OptimizerState<T> &state) { return end_infinite(t, state, batch_.size()); });
     }
 
     template <class Finish> void end(int q, Finish finish) {

@@ -30,14 +30,18 @@ template <class T> class OptimizerState {
 
     // The given arrays stand in place of arrays_of(training).
     OptimizerState(const Training &training, const std::array<T *, state_arrays> &arrays)
+        : OptimizerState(training, arrays, static_cast<T *>(training.snapshot), training.network.size) {}
+
+    // Arrays and a snapshot of another size than that of the storage.
+    OptimizerState(const Training &training, const std::array<T *, state_arrays> &arrays, T *snapshot, int64_t size)
         : kernels_(all_optimizers<T>[training.optimizer.kind]),
-          size_(training.network.size),
+          size_(size),
           clip_value_(T(training.optimizer.clip_value)),
           n_arrays_(training.n_state_arrays()),
           arrays_(arrays),
           moments_{training.optimizer.moments > 0 ? arrays[1] : nullptr, training.optimizer.moments > 1 ? arrays[2] : nullptr},
           average_(training.averaging.average ? arrays[size_t(n_arrays_) - 1] : nullptr),
-          snapshot_(static_cast<T *>(training.snapshot)),
+          snapshot_(snapshot),
           streams_(n_arrays_ * size_ * int64_t(sizeof(T)) > fastnn::second_cache_bytes()) {}
 
     T *parameters() const { return arrays_[0]; }

@@ -62,6 +62,13 @@ constexpr int high_tile_rows = FASTNN_VECTOR_BYTES == 64 ? 14 : 6;
 // The same for panels of copied elements.
 constexpr int tile_rows = FASTNN_VECTOR_BYTES == 64 ? 8 : 6;
 
+// Calls f with n as a constant, for n = 1 … MAX.
+template <int MAX, int N = 1, class F> FASTNN_INLINE void with_constant(int64_t n, F f) {
+    if constexpr (N == MAX) f(std::integral_constant<int, N>());
+    else if (n == N) f(std::integral_constant<int, N>());
+    else with_constant<MAX, N + 1>(n, f);
+}
+
 // Ends the sum of an element like a product.
 template <class T, Start START, Finish FINISH> FASTNN_INLINE void finish(Vec<T> sum, T *to, T learning_rate) {
     if constexpr (START == Start::previous) sum += load(to);

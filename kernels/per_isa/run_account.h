@@ -7,6 +7,7 @@
 
 #include "average_schedule.h"
 #include "optimizer_state.h"
+#include "random.h"
 
 namespace {
 
@@ -78,13 +79,21 @@ template <class T> Status roll_back(Training &t, const OptimizerState<T> &state)
 // could not be entered. before(): what precedes a return to the snapshot.
 template <class T, class Before> Status finish_run(Training &t, const OptimizerState<T> &state, bool is_infinite, Before before) {
     const bool lost = !state.has_finite_parameters();
-    if (lost) t.epoch--;
+    if (lost && !is_infinite) t.epoch--;  // it was entered
     if (!lost && !is_infinite) return Status::finished;
     before();
     return roll_back(t, state);
 }
 template <class T> Status finish_run(Training &t, const OptimizerState<T> &state, bool is_infinite) {
     return finish_run(t, state, is_infinite, [] {});
+}
+
+// Ends the run behind a batch of `rows` rows that could not be entered. TrainingLoop notices that when the next batch has begun, and
+// so the next order has been drawn.
+template <class T> Status end_infinite(Training &t, const OptimizerState<T> &state, int64_t rows) {
+    const bool ends_epoch = t.row + rows == t.epoch_rows, ends = ends_epoch && t.epoch + 1 == t.n_epochs;
+    if (ends_epoch && !ends && t.shuffle) shuffle(t.random, t.order, t.rows, t.n_rows, t.reshuffle);
+    return ends ? finish_run(t, state, true) : roll_back(t, state);
 }
 
 }  // namespace

@@ -84,6 +84,28 @@ class RowWeights {
     const double if_observed_;
 };
 
+// The weights of batches: those of their samples, times those of their targets.
+class BatchWeights {
+  public:
+    BatchWeights(const Loss &loss, const Rows &y, const double *sample_weight, int64_t n_out)
+        : signed_mean_(loss.signed_mean), sample_weight_(sample_weight), of_targets_(loss, y, n_out) {}
+
+    // Sets a batch's weights, unless all are 1.
+    void weigh(Batch &batch) const {
+        if (sample_weight_ || !of_targets_.all_one()) weigh_rows(batch);
+    }
+
+  private:
+    __attribute__((noinline)) void weigh_rows(Batch &batch) const {
+        if (of_targets_.all_one()) ::weigh(batch, sample_weight_, signed_mean_, [](int64_t) { return 1.0; });
+        else ::weigh(batch, sample_weight_, signed_mean_, of_targets_);
+    }
+
+    const bool signed_mean_;
+    const double *const sample_weight_;
+    const RowWeights of_targets_;
+};
+
 // Returns a target of one of n classes, smoothed.
 inline double smoothed(const Loss &loss, double y, int64_t n) {
     return loss.label_smoothing == 0 ? y : (1 - loss.label_smoothing) * y + loss.label_smoothing / double(n);

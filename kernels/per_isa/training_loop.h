@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "average_schedule.h"
 #include "lazy_updates.h"
@@ -30,8 +31,8 @@ template <class T> class TrainingLoop {
           categories_(training, rules_.skips_absent_categories, arena),
           tiny_(!training.gradient && !rules_.orthogonalizes &&
                 TinyPass<T>::fits(training.network, training.loss, training.x, training.batch_size)),
-          tiny_pass_(training.network, training.loss, state_.parameters()),
           tuner_(training, tiny_) {
+        if (tiny_) tiny_pass_.emplace(training.network, training.loss);
         // In the workspace of others, nothing but the padding is read before it is written, and that stays zero.
         const bool keeps_state = rules_.defers_first_layer || rules_.skips_absent_features || rules_.skips_absent_categories;
         training.layout = keeps_state || training.x.sparse() ? 0 : arena.layout();
@@ -158,7 +159,7 @@ template <class T> class TrainingLoop {
     double run_batch(Thread &self, const Batch &batch) {
         if (t_.gradient) return 0;
         if (rules_.skips_absent_categories) self.categories.begin_batch(batch.any_counts());
-        if (tiny_) return tiny_pass_.run(t_.x, t_.y, t_.sample_weight, batch);
+        if (tiny_) return run_tiny(batch);
         const auto prepare = [&](const Entries<T> &entries) {
             if (!self.rows.replays()) return;
             self.rows.catch_up(entries);
@@ -190,24 +191,21 @@ template <class T> class TrainingLoop {
         const ChunkGradients<T> &gradients = self.memory.gradients;
         const Coefficients<T> &c = self.coefficients(rates_of(self.at), self.at.updates, batch.weight);
         const bool keeps = self.at.row == 0 && t_.snapshot;
-        if (tiny_) update_tiny(self, c, keeps);
-        else
-            updater_.update(is_in_chunks(batch) ? nullptr : &gradients, self.owner, c, self.touched, self.categories, keeps,
-                            share_);
+        if (tiny_) compute_tiny_gradient();
+        const bool is_stored = tiny_ || is_in_chunks(batch);
+        updater_.update(is_stored ? nullptr : &gradients, self.owner, c, self.touched, self.categories, keeps, share_);
         self.touched.clear();
         self.rows.update(gradients, c, loss_weight(batch), share_);
     }
 
-    __attribute__((noinline)) void update_tiny(const Thread &self, const Coefficients<T> &c, bool keeps) {
-        if (rules_.descends_in_product && rules_.updates_all_alike) {
-            if (keeps) state_.take_snapshot(0, t_.network.size);
-            tiny_pass_.descend(state_.parameters(), c.learning_rate);
-            if (share_ != 0) state_.average(0, t_.network.size, share_);
-            return;
-        }
-        tiny_pass_.compute_gradients(updater_.gradient());
-        if (rules_.updates_all_alike) updater_.update_all(c, keeps, share_);
-        else updater_.update(nullptr, self.owner, c, self.touched, self.categories, keeps, share_);
+    // The gradients of a tiny network stand in the updater's array.
+    double run_tiny(const Batch &batch) {
+        tiny_pass_->pack(state_.parameters(), tiny_row_);
+        return tiny_pass_->run(tiny_row_, t_.x, t_.y, t_.sample_weight, batch);
+    }
+    __attribute__((noinline)) void compute_tiny_gradient() {
+        tiny_pass_->compute_gradient(tiny_row_);
+        tiny_pass_->unpack(tiny_row_, updater_.gradient());
     }
 
     void restore_rows() const {
@@ -273,7 +271,8 @@ template <class T> class TrainingLoop {
     const TouchedFeatures<T> touched_;
     const TouchedCategories<T> categories_;
     const bool tiny_;
-    TinyPass<T> tiny_pass_;
+    std::optional<TinyPass<T>> tiny_pass_;
+    TinyRow<T> tiny_row_;
     const bool drops_ = !t_.gradient && has_dropout(t_.network);
     const bool averages_ = t_.averaging.average;
     const double label_smoothing_ = t_.loss.label_smoothing;

@@ -60,13 +60,6 @@ template <class T> class Updater : public UpdateMemory<T> {
         if (rules_.orthogonalizes) update_hidden_matrices(owner.team, c, share);
     }
 
-    // One thread updates all parameters in one sweep, by gradients that stand in gradient() and need no preparation.
-    void update_all(const Coefficients<T> &c, bool keep, T share) const {
-        if (keep) state_.take_snapshot(0, network_.size);
-        state_.update(0, gradient_, network_.size, c);
-        if (share != 0) state_.average(0, network_.size, share);
-    }
-
   private:
     // Plain gradient descent has no gradient array, and makes its step in whole blocks.
     void descend(const ChunkGradients<T> &gradients, const Owner &owner, const Coefficients<T> &c, bool keep, T share) const {

@@ -1,0 +1,136 @@
+// The training of a tiny network whose parameters are all updated alike. What TrainingLoop does for each batch would take longer than
+// the batch: here, one thread makes the steps, and the parameters and moments stand in rows until the run or its time slice is over.
+//
+// The two loops keep the same account of a run, and give the same bits.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+
+#include "random.h"
+#include "run_account.h"
+#include "thread_tuner.h"
+#include "tiny_network.h"
+
+namespace {
+
+template <class T> class TinyTraining {
+  public:
+    static bool fits(const Training &t) {
+        return !t.gradient && TinyPass<T>::fits(t.network, t.loss, t.x, t.batch_size) && UpdateRules::of<T>(t).updates_all_alike;
+    }
+
+    TinyTraining(Training &training, Arena &arena)
+        : t_(training),
+          storages_(training),
+          weights_(training.loss, training.y, training.sample_weight, training.network.last().n_out),
+          pass_(training.network, training.loss),
+          state_(training, {rows_[0], rows_[1], rows_[2], rows_[3]}, snapshot_, pass_.size()),
+          coefficients_(training.optimizer),
+          average_(training.averaging) {
+        training.layout = arena.layout();
+    }
+
+    Status run() {
+        slice_start_ = clock_start_ = Clock::now();
+        const auto storages = arrays_of<T>(t_);
+        for (int i = 0; i < t_.n_state_arrays(); i++) pass_.pack(storages[size_t(i)], rows_[i]);
+        Status status = Status::paused;
+        while (status == Status::paused && t_.epoch < t_.n_epochs && !slice_over_) status = step();
+        t_.loss.label_smoothing = label_smoothing_;
+        write_back();
+        status = finish(status);
+        stamp(Clock::now());
+        return status;
+    }
+
+  private:
+    Status step() {
+        begin_batch();
+        if (t_.loss.signed_mean && batch_.weight == 0) return Status::weightless;
+        const double loss = pass_.run(rows_[0], t_.x, t_.y, t_.sample_weight, batch_);
+        if (!std::isfinite(loss)) return Status::diverged;
+        const Coefficients<T> &c = coefficients_(rates(), t_.updates, batch_.weight);
+        pass_.compute_gradient(gradient_);
+        if (t_.row == 0 && t_.snapshot) {
+            state_.take_snapshot(0, pass_.size());
+            has_snapshot_ = true;
+        }
+        state_.update(0, gradient_, pass_.size(), c);
+        if (averages_) average();
+        is_infinite_ = !enter_batch(t_, loss, t_.loss_by_rows ? double(batch_.size) : batch_.weight, batch_.size);
+        return is_infinite_ ? Status::diverged : Status::paused;
+    }
+
+    void begin_batch() {
+        if (t_.shuffle && t_.row == 0) shuffle(t_.random, t_.order, t_.rows, t_.n_rows, t_.reshuffle);
+        if (smooths_) t_.loss.label_smoothing = label_smoothing_ * rates()[1 + smoothing_place_];
+        look_at_clock();
+        const int64_t size = std::min(t_.batch_size, t_.epoch_rows - t_.row);
+        const int64_t *const order = t_.shuffle ? t_.order : t_.rows;
+        if (!order && batch_.first == t_.row && batch_.size == size) return;
+        batch_ = {order, t_.row, size};
+        weights_.weigh(batch_);
+    }
+
+    // The learning rate of the step, and behind it the values of the scheduled settings.
+    const double *rates() const { return t_.learning_rates + t_.step * t_.learning_rate_stride; }
+
+    __attribute__((noinline)) void average() {
+        const T share = T(average_.next(t_.row + batch_.size == t_.epoch_rows));
+        if (share != 0) state_.average(0, pass_.size(), share);
+    }
+
+    void look_at_clock() {
+        work_ += operations_per_row_ * double(std::min(t_.batch_size, t_.n_rows));
+        if (work_ < clock_work) return;
+        work_ = 0;
+        const Clock::time_point now = Clock::now();
+        slice_over_ = seconds_between(slice_start_, now) > t_.seconds;
+        stamp(now);
+    }
+
+    void stamp(Clock::time_point now) {
+        stamp_epochs(t_, seconds_between(clock_start_, now));
+        clock_start_ = now;
+    }
+
+    void write_back() const {
+        const auto storages = arrays_of<T>(t_);
+        for (int i = 0; i < t_.n_state_arrays(); i++) {
+            pass_.unpack(rows_[i], storages[size_t(i)]);
+            if (has_snapshot_) pass_.unpack(snapshot_ + i * pass_.size(), static_cast<T *>(t_.snapshot) + i * t_.network.size);
+        }
+    }
+
+    // Returns the status of the run, given that of its last step.
+    Status finish(Status status) const {
+        if (is_infinite_) return end_infinite(t_, storages_, batch_.size);
+        if (status == Status::diverged) return roll_back(t_, storages_);
+        if (status == Status::weightless) return storages_.has_finite_parameters() ? status : roll_back(t_, storages_);
+        return t_.epoch == t_.n_epochs ? finish_run(t_, storages_, false) : status;
+    }
+
+    Training &t_;
+    const OptimizerState<T> storages_;
+    const BatchWeights weights_;
+    TinyPass<T> pass_;
+    // Without values at first, like the memory of the pass. Those of the snapshot stand side by side.
+    TinyRow<T> rows_[state_arrays], gradient_;
+    alignas(block_bytes) T snapshot_[state_arrays * tiny_parameters];
+    const OptimizerState<T> state_;  // of the rows
+    CoefficientSchedule<T> coefficients_;
+    AverageSchedule average_;
+    Batch batch_ = {nullptr, 0, 0};
+    const bool averages_ = t_.averaging.average;
+    const double label_smoothing_ = t_.loss.label_smoothing;
+    const int smoothing_place_ = t_.optimizer.place_of(Scheduled::label_smoothing_factor);
+    const bool smooths_ = label_smoothing_ != 0 && smoothing_place_ >= 0;
+    const double operations_per_row_ = operations_per_row(t_.network, t_.x, t_.n_rows);
+    double work_ = 0;
+    bool slice_over_ = false, has_snapshot_ = false;
+    bool is_infinite_ = false;  // the sum of losses is not finite
+    Clock::time_point slice_start_, clock_start_;
+};
+
+}  // namespace
