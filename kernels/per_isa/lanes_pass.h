@@ -48,7 +48,7 @@ template <class T> class LanePass {
         }
         // One network that isn't tiny fills the vectors by itself, so that groups gain only where the lanes are most (measured with
         // 8-16-1 in a batch of 32: 1.25 to 1.37 times as fast with 16 lanes, 0.83 to 1.13 times with 4 or 8).
-        const bool gains = lanes<T> == block_lanes<float> || TinyPass<T>::fits(t.network, t.loss, t.x, t.batch_size);
+        const bool gains = lanes<T> == block_lanes<float> || trains_tiny<T>(t);
         return gains && t.loss.columns(t.network.last().n_out) == t.network.last().n_out;
     }
 
@@ -57,7 +57,7 @@ template <class T> class LanePass {
         : network_(t.network),
           loss_(t.loss),
           sample_weight_(t.sample_weight),
-          is_tiny_(TinyPass<T>::fits(t.network, t.loss, t.x, t.batch_size)),
+          is_tiny_(trains_tiny<T>(t)),
           strip_(is_tiny_ ? block_lanes<T> : lane_strip),
           lane_loss_(lane_loss_of<T>(t.loss, parameter_)),
           rows_(t.x, t.network.layers[0].n_in, arena),

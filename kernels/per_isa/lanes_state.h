@@ -113,25 +113,47 @@ template <class T> class LaneState {
     }
 
     void prepare_gradients(const Coefficients<T, Vec<T>> &c, double *penalties) const {
-        for_each_block([&](int64_t number, const Block &block) {
-            if (!rules_.penalizes || !(block.penalty_factor > 0) || block.is_frozen) return;
-            const Coefficients<T, Vec<T>> own = block.has_own_factors() ? c.of(block) : c;
-            for (int64_t i = 0; i < block.rows; i++) add_penalty(number + i * block.columns, block.columns, own, penalties);
-        });
+        if (rules_.penalizes && pass_.is_tiny()) add_tiny_penalties(c, penalties);
+        else if (rules_.penalizes)
+            for_each_block([&](int64_t number, const Block &block) {
+                if (!(block.penalty_factor > 0) || block.is_frozen) return;
+                const Coefficients<T, Vec<T>> own = block.has_own_factors() ? c.of(block) : c;
+                for (int64_t i = 0; i < block.rows; i++) add_penalties(number + i * block.columns, block.columns, own, penalties);
+            });
         if (rules_.clips_value) clip_by_value(pass_.gradient(), count_, clip_value_);
     }
 
     // For a row of a storage. The partial sums of the penalties are those of the lanes of a block.
-    void add_penalty(int64_t number, int64_t n, const Coefficients<T, Vec<T>> &c, double *penalties) const {
-        const int64_t n_sums = n < block_lanes<T> ? n : block_lanes<T>;
-        std::memset(sums_, 0, size_t(n_sums * lanes<T>) * sizeof(T));
-        for (int64_t j = 0; j < n; j++) {
-            T *const sum = sums_ + j % block_lanes<T> * lanes<T>, *const g = pass_.gradient() + (number + j) * lanes<T>;
-            const Vec<T> w = load(pass_.parameters() + (number + j) * lanes<T>);
-            store(g, load(g) + penalty_derivative<T>(w, c.l1, c.l2));
-            store(sum, load(sum) + penalty_value<T>(w, c.l1, c.l2));
+    void add_penalties(int64_t number, int64_t n, const Coefficients<T, Vec<T>> &c, double *penalties) const {
+        clear_sums(n);
+        for (int64_t j = 0; j < n; j++) add_penalty(number + j, j, c);
+        add_sums(n, penalties);
+    }
+
+    // For the row of a tiny network, in which each unit's bias comes before its weights.
+    void add_tiny_penalties(const Coefficients<T, Vec<T>> &c, double *penalties) const {
+        clear_sums(pass_.size());
+        int64_t place = 0;
+        for (int64_t l = 0; l < network_.n_layers; l++) {
+            const LaneLayer<T> &layer = pass_.layer(l);
+            for (int64_t j = 0; j < layer.n_out; j++, place++)
+                for (int64_t k = 0; k < layer.n_in; k++)
+                    add_penalty(layer.weights + j * layer.by_output + k * layer.by_input, ++place, c);
         }
-        fold_vectors(sums_, n_sums);
+        add_sums(pass_.size(), penalties);
+    }
+
+    static int64_t n_sums(int64_t n) { return n < block_lanes<T> ? n : block_lanes<T>; }
+    void clear_sums(int64_t n) const { std::memset(sums_, 0, size_t(n_sums(n) * lanes<T>) * sizeof(T)); }
+    // For weight `number`, whose penalty is term `term` of a sum.
+    void add_penalty(int64_t number, int64_t term, const Coefficients<T, Vec<T>> &c) const {
+        T *const sum = sums_ + term % block_lanes<T> * lanes<T>, *const g = pass_.gradient() + number * lanes<T>;
+        const Vec<T> w = load(pass_.parameters() + number * lanes<T>);
+        store(g, load(g) + penalty_derivative<T>(w, c.l1, c.l2));
+        store(sum, load(sum) + penalty_value<T>(w, c.l1, c.l2));
+    }
+    void add_sums(int64_t n, double *penalties) const {
+        fold_vectors(sums_, n_sums(n));
         for (int q = 0; q < lanes<T>; q++) penalties[q] += double(sums_[q]);
     }
 

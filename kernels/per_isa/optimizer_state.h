@@ -111,7 +111,7 @@ struct UpdateRules {
     bool defers_first_layer;        // DeferredRows update the first layer's weights
     bool skips_absent_features;     // TouchedFeatures says which of the first layer's weights are updated
     bool descends_in_product;       // the product that computes a gradient makes the update, without a gradient array
-    bool updates_all_alike;         // gradients need no preparation, and all parameters have the same coefficients
+    bool updates_all_alike;         // all parameters have the same coefficients, but biases no penalties
     int64_t first_layer;            // no gradient needs a layer before
     bool orthogonalizes;            // the updates of hidden matrices are orthogonal
     bool skips_absent_categories;   // TouchedCategories says which rows of tables are updated
@@ -125,7 +125,7 @@ struct UpdateRules {
         r.updates_all_alike = true;
         bool has_settings = false;
         for_each_block(training.network, [&](int64_t, const Layer &, const Block &block) {
-            r.updates_all_alike &= block.learning_rate_factor == 1 && block.decay_factor == 1 && !block.has_settings;
+            r.updates_all_alike &= !block.has_own_factors();
             has_settings |= block.has_settings;
         });
         if (has_settings) r.read_settings(training);
@@ -140,7 +140,6 @@ struct UpdateRules {
         r.descends_in_product = kernels.is_plain_descent && uses_gradients_alone && !training.network.stage;
         r.orthogonalizes = kernels.orthogonalizes && training.network.n_layers > 2;
         r.skips_absent_categories = training.network.stage && !training.gradient && (o.lazy || kernels.is_noop_without_gradient);
-        r.updates_all_alike &= uses_gradients_alone && !r.orthogonalizes;
         return r;
     }
 

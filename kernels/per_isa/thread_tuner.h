@@ -22,10 +22,10 @@ inline double seconds_between(Clock::time_point from, Clock::time_point to) {
 // that another library's threads hold; so short runs begin with one thread, and only long runs of long steps with several.
 class ThreadTuner {
   public:
-    ThreadTuner(const Training &training, bool serial)
+    explicit ThreadTuner(const Training &training)
         : training_(training),
-          n_threads_(serial ? 1 : training.n_threads),
-          max_threads_(serial ? 1 : training.max_threads),
+          n_threads_(training.n_threads),
+          max_threads_(training.max_threads),
           is_clear_(training.step_work >= clear_step &&
                     training.step_work * rows_left() >= clear_run * double(training.batch_size)) {}
 

@@ -3,7 +3,10 @@
 // over the batch is then one of gradients.
 #pragma once
 
+#include <algorithm>
+
 #include "loss_rows.h"
+#include "optimizer_state.h"
 #include "padding.h"
 
 namespace {
@@ -42,11 +45,11 @@ template <class T> class TinyPass {
             layers_[l] = {layer.n_in, layer.n_out, place, gives_logits || activation.is_identity ? nullptr : &activation};
             place += layer.n_out * (layer.n_in + 1);
         }
-        size_ = round_up(place, lanes<T>);
+        size_ = padded<T>(place);
         for (; place < size_; place++) store(products_ + place * lanes<T>, Vec<T>{});
     }
 
-    int64_t size() const { return size_; }  // of the parameters' row, in whole vectors
+    int64_t size() const { return size_; }  // of the parameters' row, in whole blocks
 
     // Copies an array like the storage to a row, and back. Each unit's bias comes before its weights.
     void pack(const T *storage, T *row) const {
@@ -71,6 +74,13 @@ template <class T> class TinyPass {
         times_derivative(end);
         for (int64_t l = end; l > 0; l--) backward(parameters, l);
         return value * loss_.value_factor;
+    }
+
+    // Sets the weights of a row to 1, and its biases to 0.
+    void mark_weights(T *row) const {
+        std::fill_n(row, size_, T(1));
+        for (int64_t l = 0; l < network_.n_layers; l++)
+            for (int64_t j = 0; j < layers_[l].n_out; j++) row[layers_[l].place + j * (layers_[l].n_in + 1)] = 0;
     }
 
     // Sets a row of gradients.
@@ -241,5 +251,12 @@ template <class T> class TinyPass {
     int64_t read_from_ = -1, read_rows_ = -1;                      // the batch that is in in_, target_ and scale_
     double read_smoothing_ = 0;                                    // of its targets
 };
+
+// Whether TinyTraining makes the updates of a training.
+template <class T> bool trains_tiny(const Training &t) {
+    if (t.gradient || !TinyPass<T>::fits(t.network, t.loss, t.x, t.batch_size)) return false;
+    const UpdateRules rules = UpdateRules::of<T>(t);
+    return rules.updates_all_alike && !rules.orthogonalizes;
+}
 
 }  // namespace

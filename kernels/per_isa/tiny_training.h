@@ -1,4 +1,4 @@
-// The training of a tiny network whose parameters are all updated alike. What TrainingLoop does for each batch would take longer than
+// The training of a tiny network whose parameters are all updated alike (trains_tiny). What TrainingLoop does for each batch would take longer than
 // the batch: here, one thread makes the steps, and the parameters and moments stand in rows until the run or its time slice is over.
 //
 // The two loops keep the same account of a run, and give the same bits.
@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "penalties.h"
 #include "random.h"
 #include "run_account.h"
 #include "thread_tuner.h"
@@ -16,18 +17,16 @@ namespace {
 
 template <class T> class TinyTraining {
   public:
-    static bool fits(const Training &t) {
-        return !t.gradient && TinyPass<T>::fits(t.network, t.loss, t.x, t.batch_size) && UpdateRules::of<T>(t).updates_all_alike;
-    }
-
     TinyTraining(Training &training, Arena &arena)
         : t_(training),
+          rules_(UpdateRules::of<T>(training)),
           storages_(training),
           weights_(training.loss, training.y, training.sample_weight, training.network.last().n_out),
           pass_(training.network, training.loss),
           state_(training, {rows_[0], rows_[1], rows_[2], rows_[3]}, snapshot_, pass_.size()),
           coefficients_(training.optimizer),
           average_(training.averaging) {
+        if (rules_.penalizes) pass_.mark_weights(is_weight_);
         training.layout = arena.layout();
     }
 
@@ -52,13 +51,14 @@ template <class T> class TinyTraining {
         if (!std::isfinite(loss)) return Status::diverged;
         const Coefficients<T> &c = coefficients_(rates(), t_.updates, batch_.weight);
         pass_.compute_gradient(gradient_);
+        const double penalty = prepares_ ? prepare_gradient(c) : 0;
         if (t_.row == 0 && t_.snapshot) {
             state_.take_snapshot(0, pass_.size());
             has_snapshot_ = true;
         }
         state_.update(0, gradient_, pass_.size(), c);
         if (averages_) average();
-        is_infinite_ = !enter_batch(t_, loss, t_.loss_by_rows ? double(batch_.size) : batch_.weight, batch_.size);
+        is_infinite_ = !enter_batch(t_, loss + penalty, t_.loss_by_rows ? double(batch_.size) : batch_.weight, batch_.size);
         return is_infinite_ ? Status::diverged : Status::paused;
     }
 
@@ -75,6 +75,28 @@ template <class T> class TinyTraining {
 
     // The learning rate of the step, and behind it the values of the scheduled settings.
     const double *rates() const { return t_.learning_rates + t_.step * t_.learning_rate_stride; }
+
+    // Adds the penalties of the weights, and returns their value; clips.
+    __attribute__((noinline)) double prepare_gradient(const Coefficients<T> &c) {
+        double penalty = 0;
+        const int64_t size = pass_.size();
+        if (rules_.penalizes) {
+            TinyRow<T> weights;
+            for (int64_t i = 0; i < size; i += lanes<T>) store(weights + i, load(rows_[0] + i) * load(is_weight_ + i));
+            penalty = double(add_penalty<T>(weights, gradient_, size, c.l1, c.l2));
+        }
+        if (rules_.clips_value) clip_by_value<T>(gradient_, size, T(t_.optimizer.clip_value));
+        if (rules_.clips_norm) clip_norm(t_.optimizer.clip_norm);
+        return penalty;
+    }
+    void clip_norm(double bound) {
+        const int64_t size = pass_.size();
+        const double squares = double(sum_of_squares<T>(gradient_, size));
+        const auto clipping = std::isfinite(squares)
+                                  ? NormClipping<T>::of(bound, squares)
+                                  : NormClipping<T>::of(bound, double(sum_of_shrunk_squares<T>(gradient_, size)), shrinking<T>);
+        clipping.apply(gradient_, size);
+    }
 
     __attribute__((noinline)) void average() {
         const T share = T(average_.next(t_.row + batch_.size == t_.epoch_rows));
@@ -112,16 +134,18 @@ template <class T> class TinyTraining {
     }
 
     Training &t_;
+    const UpdateRules rules_;
     const OptimizerState<T> storages_;
     const BatchWeights weights_;
     TinyPass<T> pass_;
     // Without values at first, like the memory of the pass. Those of the snapshot stand side by side.
-    TinyRow<T> rows_[state_arrays], gradient_;
+    TinyRow<T> rows_[state_arrays], gradient_, is_weight_;
     alignas(block_bytes) T snapshot_[state_arrays * tiny_parameters];
     const OptimizerState<T> state_;  // of the rows
     CoefficientSchedule<T> coefficients_;
     AverageSchedule average_;
     Batch batch_ = {nullptr, 0, 0};
+    const bool prepares_ = rules_.penalizes || rules_.clips_value || rules_.clips_norm;
     const bool averages_ = t_.averaging.average;
     const double label_smoothing_ = t_.loss.label_smoothing;
     const int smoothing_place_ = t_.optimizer.place_of(Scheduled::label_smoothing_factor);

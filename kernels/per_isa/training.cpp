@@ -6,11 +6,11 @@
 namespace {
 
 template <class T> int64_t bytes_of(Training &t) {
-    return TinyTraining<T>::fits(t) ? count_bytes<TinyTraining<T>>(t) : count_bytes<TrainingLoop<T>>(t);
+    return trains_tiny<T>(t) ? count_bytes<TinyTraining<T>>(t) : count_bytes<TrainingLoop<T>>(t);
 }
 
 template <class T> Status train_in(Training &t, void *workspace) {
-    return TinyTraining<T>::fits(t) ? run_in<TinyTraining<T>>(t, workspace) : run_in<TrainingLoop<T>>(t, workspace);
+    return trains_tiny<T>(t) ? run_in<TinyTraining<T>>(t, workspace) : run_in<TrainingLoop<T>>(t, workspace);
 }
 
 }  // namespace

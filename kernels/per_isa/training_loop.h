@@ -3,14 +3,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <optional>
 
 #include "average_schedule.h"
 #include "lazy_updates.h"
 #include "pass.h"
 #include "run_account.h"
 #include "thread_tuner.h"
-#include "tiny_network.h"
 #include "updates.h"
 
 namespace {
@@ -29,10 +27,7 @@ template <class T> class TrainingLoop {
           rows_(training, rules_, state_, arena),
           touched_(training, rules_.skips_absent_features, arena),
           categories_(training, rules_.skips_absent_categories, arena),
-          tiny_(!training.gradient && !rules_.orthogonalizes &&
-                TinyPass<T>::fits(training.network, training.loss, training.x, training.batch_size)),
-          tuner_(training, tiny_) {
-        if (tiny_) tiny_pass_.emplace(training.network, training.loss);
+          tuner_(training) {
         // In the workspace of others, nothing but the padding is read before it is written, and that stays zero.
         const bool keeps_state = rules_.defers_first_layer || rules_.skips_absent_features || rules_.skips_absent_categories;
         training.layout = keeps_state || training.x.sparse() ? 0 : arena.layout();
@@ -148,7 +143,7 @@ template <class T> class TrainingLoop {
             look_at_clock();
         }
         if (drops_ || shuffles || smooths_) self.team.wait();
-        if (self.team.size == 1 && !tiny_ && pass_.layers().keeps_transposed()) pass_.layers().transpose_weights(self.team);
+        if (self.team.size == 1 && pass_.layers().keeps_transposed()) pass_.layers().transpose_weights(self.team);
         Batch batch = {t_.shuffle ? t_.order : t_.rows, self.at.row, std::min(t_.batch_size, t_.epoch_rows - self.at.row)};
         batch.checks_numbers = t_.checks_numbers && self.at.epoch == 0;
         pass_.weigh(batch);
@@ -159,7 +154,6 @@ template <class T> class TrainingLoop {
     double run_batch(Thread &self, const Batch &batch) {
         if (t_.gradient) return 0;
         if (rules_.skips_absent_categories) self.categories.begin_batch(batch.any_counts());
-        if (tiny_) return run_tiny(batch);
         const auto prepare = [&](const Entries<T> &entries) {
             if (!self.rows.replays()) return;
             self.rows.catch_up(entries);
@@ -191,21 +185,9 @@ template <class T> class TrainingLoop {
         const ChunkGradients<T> &gradients = self.memory.gradients;
         const Coefficients<T> &c = self.coefficients(rates_of(self.at), self.at.updates, batch.weight);
         const bool keeps = self.at.row == 0 && t_.snapshot;
-        if (tiny_) compute_tiny_gradient();
-        const bool is_stored = tiny_ || is_in_chunks(batch);
-        updater_.update(is_stored ? nullptr : &gradients, self.owner, c, self.touched, self.categories, keeps, share_);
+        updater_.update(is_in_chunks(batch) ? nullptr : &gradients, self.owner, c, self.touched, self.categories, keeps, share_);
         self.touched.clear();
         self.rows.update(gradients, c, loss_weight(batch), share_);
-    }
-
-    // The gradients of a tiny network stand in the updater's array.
-    double run_tiny(const Batch &batch) {
-        tiny_pass_->pack(state_.parameters(), tiny_row_);
-        return tiny_pass_->run(tiny_row_, t_.x, t_.y, t_.sample_weight, batch);
-    }
-    __attribute__((noinline)) void compute_tiny_gradient() {
-        tiny_pass_->compute_gradient(tiny_row_);
-        tiny_pass_->unpack(tiny_row_, updater_.gradient());
     }
 
     void restore_rows() const {
@@ -270,9 +252,6 @@ template <class T> class TrainingLoop {
     const DeferredRows<T> rows_;
     const TouchedFeatures<T> touched_;
     const TouchedCategories<T> categories_;
-    const bool tiny_;
-    std::optional<TinyPass<T>> tiny_pass_;
-    TinyRow<T> tiny_row_;
     const bool drops_ = !t_.gradient && has_dropout(t_.network);
     const bool averages_ = t_.averaging.average;
     const double label_smoothing_ = t_.loss.label_smoothing;
