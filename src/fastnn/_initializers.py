@@ -105,13 +105,13 @@ def check_init(init: object, n_layers: int) -> tuple[str, ...]:
 
 
 def _check_name(argument: str, init: object) -> str:
+    if isinstance(init, str) and (init == "auto" or init in INITIALIZERS):
+        return init
     names = ", ".join(repr(name) for name in ("auto", *INITIALIZERS))
     if not isinstance(init, str):
         raise TypeError(f"{argument}: expected one of {names}, got {init!r} of type {type(init).__name__}")
-    if init != "auto" and init not in INITIALIZERS:
-        meant = _spellings.named_here(init, ("auto", *INITIALIZERS), _spellings.INITIALIZERS)
-        raise ValueError(f"{argument}: expected one of {names}, got {init!r}{meant}")
-    return init
+    meant = _spellings.named_here(init, ("auto", *INITIALIZERS), _spellings.INITIALIZERS)
+    raise ValueError(f"{argument}: expected one of {names}, got {init!r}{meant}")
 
 
 def _by_activation(init: str, activation: object) -> str:

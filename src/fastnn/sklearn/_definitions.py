@@ -90,7 +90,8 @@ def draw_weights(
             (random_state.uniform(-bound, bound, (n_in, n_out)), random_state.uniform(-bound, bound, n_out))
             for _ in range(n_members if layer == last else 1)
         ]
-        drawn.append((np.hstack([weights for weights, _ in own]), np.hstack([biases for _, biases in own])))
+        weights, biases = own[0] if len(own) == 1 else map(np.hstack, zip(*own, strict=True))
+        drawn.append((weights, biases))
     return drawn
 
 
@@ -175,6 +176,8 @@ class EstimatorTrainer(Trainer):
         The source of random numbers for shuffling and dropout.
     n_threads : int, optional
         The number of threads, by default as many as the work justifies.
+    batch_size : int, default 32
+        The number of rows in a batch.
     """
 
     def __init__(
@@ -185,6 +188,7 @@ class EstimatorTrainer(Trainer):
         learning_rate: LearningRate,
         generator: np.random.Generator,
         n_threads: int | None,
+        batch_size: int = 32,
     ) -> None:
         self._solver, self._momentum = estimator.solver, float(estimator.momentum)
         self.rate_rule = RateRule.of(estimator)
@@ -193,6 +197,7 @@ class EstimatorTrainer(Trainer):
             model,
             loss,
             make_optimizer(estimator, learning_rate),
+            batch_size=batch_size,
             shuffle=bool(estimator.shuffle),
             l2=float(estimator.alpha),
             clip_norm=estimator.clip_norm,
@@ -224,13 +229,14 @@ class EstimatorTrainer(Trainer):
         """Return the number of the rows that are in the batches of an epoch."""
         return n_rows - n_rows % self.batch_size if self.drop_last else n_rows
 
-    def follow(self, estimator: Any, loss: Loss, n_threads: int | None) -> None:
+    def follow(self, estimator: Any, loss: Loss, n_threads: int | None, batch_size: int) -> None:
         """Adopt the parameters that may change from one call of `partial_fit` to the next.
 
         As in scikit-learn, the optimizer stays the same: a new `solver` takes effect with the next fit.
         """
         self.take(
             loss=loss,
+            batch_size=batch_size,
             shuffle=bool(estimator.shuffle),
             l2=float(estimator.alpha),
             clip_norm=estimator.clip_norm,

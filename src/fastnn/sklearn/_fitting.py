@@ -39,6 +39,7 @@ from fastnn.sklearn._members import (
     train_members,
 )
 from fastnn.sklearn._overrides import check_overrides
+from fastnn.sklearn._seeding import seeded
 from fastnn.sklearn._stochastic import BatchFit
 
 if TYPE_CHECKING:
@@ -267,12 +268,14 @@ class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]
         With `again`, seed the stored one again, because making a new one takes longer than a step.
         """
         seed = self.random_state
-        if not again or not isinstance(seed, Integral):
+        if not isinstance(seed, Integral):
             state: np.random.RandomState = check_random_state(seed)
             return state
+        if not again:
+            return seeded(int(seed))
         cache = _parameters.cache_of(self)
         if "random_state" not in cache:
-            cache["random_state"] = check_random_state(seed)
+            cache["random_state"] = seeded(int(seed))
         kept: np.random.RandomState = cache["random_state"]
         kept.seed(int(seed))
         return kept

@@ -45,12 +45,17 @@ SOLVERS = (*ORIGINAL_SOLVERS, *(name for name in OPTIMIZERS if name not in ORIGI
 LEARNING_RATES = ("constant", "invscaling", "adaptive")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Rule:
     """The values that a parameter may have, as a text and as a test."""
 
     expected: str
     holds: Callable[[Any], bool]
+
+
+# By rule, the last value that passed: most parameters of an estimator are defaults, which are the same objects everywhere.
+_PASSED: dict[Rule, Any] = {}
+_CONSTANT = (bool, float, int, str)
 
 
 def check(estimator: Any, rules: Mapping[str, Rule]) -> list[int]:
@@ -66,8 +71,11 @@ def check(estimator: Any, rules: Mapping[str, Rule]) -> list[int]:
     skips = get_config()["skip_parameter_validation"]
     if not skips:
         for (name, rule), value in zip(rules.items(), values, strict=True):
-            if not rule.holds(value):
-                raise _invalid(estimator, name, rule.expected)
+            if value is None or value is not _PASSED.get(rule):
+                if not rule.holds(value):
+                    raise _invalid(estimator, name, rule.expected)
+                if type(value) in _CONSTANT:
+                    _PASSED[rule] = value
     sizes = layer_sizes(estimator)
     check_together(estimator, sizes)
     if not skips and not any(map(_may_change, values)):

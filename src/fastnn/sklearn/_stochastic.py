@@ -66,8 +66,7 @@ class BatchFit:
         n_rows = len(self._rows.target)
         if (incremental or (resumes and not estimator.early_stopping)) and "_trainer" in vars(estimator):
             take_trained_parameters(estimator)
-        self._trainer = trainer = _trainer(estimator, goes_on=incremental or resumes)
-        trainer.take(batch_size=_batch_size(estimator.batch_size, n_rows))
+        self._trainer = trainer = _trainer(estimator, n_rows, goes_on=incremental or resumes)
         if not resumes or trainer.order is None or len(trainer.order) != n_rows:
             trainer.order = estimator._random_state.randint(0, n_rows, n_rows, np.int64) if bootstrap else np.arange(n_rows)
         # The rows to train on, which every epoch shuffles from `order`. A resumed fit trains on the same.
@@ -195,21 +194,20 @@ def _begin_account(estimator: Any) -> None:
         estimator.best_loss_, estimator.best_validation_score_, estimator.validation_scores_ = np.inf, None, None
 
 
-def _trainer(estimator: Any, *, goes_on: bool) -> EstimatorTrainer:
+def _trainer(estimator: Any, n_rows: int, *, goes_on: bool) -> EstimatorTrainer:
     """Return the trainer of the last fit if it continues, otherwise a new one."""
+    threads, of_batch = thread_count(estimator.n_jobs), _batch_size(estimator.batch_size, n_rows)
     bits = _seeds.bits_of(estimator._random_state)
     if goes_on and hasattr(estimator, "_trainer"):
         kept: EstimatorTrainer = estimator._trainer
         if kept.random_state.bit_generator is not bits:
             kept.random_state = _seeds.generator(estimator._random_state)
-        kept.follow(estimator, estimator._output()[1], thread_count(estimator.n_jobs))
+        kept.follow(estimator, estimator._output()[1], threads, of_batch)
         return kept
     estimator._learning_rate = float(estimator.learning_rate_init)
     rate = estimator.learning_rate if callable(estimator.learning_rate) else estimator._learning_rate
     generator = _seeds.generator(estimator._random_state)
-    trainer = EstimatorTrainer(
-        estimator.network_, estimator._output()[1], estimator, rate, generator, thread_count(estimator.n_jobs)
-    )
+    trainer = EstimatorTrainer(estimator.network_, estimator._output()[1], estimator, rate, generator, threads, of_batch)
     estimator._trainer = trainer
     return trainer
 
