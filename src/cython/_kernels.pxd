@@ -1,4 +1,4 @@
-"""The declarations of kernels/ for Cython: of api.h, isa_kernels.h, calls.h, stepper.h, threads.h and others."""
+"""The declarations of kernels/ for Cython: of network.h, api.h, isa_kernels.h, calls.h, stepper.h, threads.h and others."""
 from libc.stdint cimport int32_t, int64_t, intptr_t, uint64_t
 from libcpp.vector cimport vector
 

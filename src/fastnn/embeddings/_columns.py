@@ -10,7 +10,7 @@ from fastnn.embeddings._base import Embedding
 from fastnn.embeddings._registry import EMBEDDINGS
 
 MAX_EMBEDDINGS = 63
-"""The largest number of embeddings in a model. kernels/api.h has one more, for the columns that pass."""
+"""The largest number of embeddings in a model. kernels/network.h has one more, for the columns that pass."""
 
 
 def resolve(embeddings: Embedding | Sequence[Embedding], n_in: int) -> tuple[Embedding, ...]:

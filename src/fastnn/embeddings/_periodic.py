@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MAX_WIDTH, MAX_FREQUENCIES = 256, 4096
-"""The limits of the outputs and the frequencies per column; kernels/api.h has the first one."""
+"""The limits of the outputs and the frequencies per column; kernels/network.h has the first one."""
 
 
 @option_class
