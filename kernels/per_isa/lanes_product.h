@@ -94,17 +94,23 @@ template <class T> Vec<T> fold_vectors(T *terms, int64_t n) {
     return load(terms);
 }
 
-// out[i] = bias + <x[i], weights>, in the order of multiply_narrow: a lane of a block, which is one of up to block_lanes terms here,
-// holds the products of the inputs k, k + block_lanes.
-template <class T, int N> void lane_dots(int64_t n_rows, const T *x, const T *weights, Vec<T> bias, T *out, int64_t out_row) {
+// Returns the sum of x(k) * w(k) over k < N, in the order of multiply_narrow: a lane of a block, which is one of up to block_lanes
+// terms here, holds the products k, k + block_lanes.
+template <class T, int N, class X, class W> FASTNN_INLINE Vec<T> dot(const X &x, const W &w) {
     constexpr int terms = N < block_lanes<T> ? N : block_lanes<T>;
+    return fold_terms<T, terms>([&](int k) __attribute__((always_inline)) {
+        const Vec<T> product = fma(w(k), x(k), Vec<T>{});
+        const int next = k + block_lanes<T>;
+        return next < N ? fma(w(next), x(next), product) : product;
+    });
+}
+
+// out[i] = bias + <x[i], weights>.
+template <class T, int N> void lane_dots(int64_t n_rows, const T *x, const T *weights, Vec<T> bias, T *out, int64_t out_row) {
     for (int64_t i = 0; i < n_rows; i++, x += N * lanes<T>)
-        store(out + i * out_row, fold_terms<T, terms>([=](int k) __attribute__((always_inline)) {
-                                     const Vec<T> product = fma(load(weights + k * lanes<T>), load(x + k * lanes<T>), Vec<T>{});
-                                     const int next = k + block_lanes<T>;
-                                     return next < N ? fma(load(weights + next * lanes<T>), load(x + next * lanes<T>), product)
-                                                     : product;
-                                 }) + bias);
+        store(out + i * out_row, dot<T, N>([=](int k) __attribute__((always_inline)) { return load(x + k * lanes<T>); },
+                                           [=](int k) __attribute__((always_inline)) { return load(weights + k * lanes<T>); }) +
+                                     bias);
 }
 
 // The sums of a narrow layer's gradients, and of all biases': four interleaved sums, (0 + 1) + (2 + 3), as in narrow_layer.h. A strip
