@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from _helpers import data, model_of, optimizer_of, state_of
 
-from fastnn import MLP, SGD, Adam, DivergedError, Trainer
+from fastnn import MLP, SGD, Adam, DivergedError, LayerSettings, Trainer, fit_many
 from fastnn._engine import core as _core
 
 
@@ -122,6 +122,43 @@ def test_an_infinite_penalty_is_divergence(sizes):
         assert (model.weights[0] == np.float32(1e25)).all()
         assert not trainer._moments.any()
         assert trainer.updates == 0
+
+
+@pytest.mark.parametrize("penalty", ["l1", "l2"])
+def test_an_infinite_bias_has_no_penalty(penalty):
+    X, y = np.zeros((4, 2), np.float32), np.full((4, 1), 5.0)
+    options = {"batch_size": 4, "shuffle": False, penalty: 1e-30}
+
+    def model():
+        made = MLP((2, 2, 1), "tanh", random_state=0)  # saturates: the loss stays finite
+        made.weights[1][...] = 1000.0
+        return made
+
+    histories = []
+    doubled = {"layer_settings": LayerSettings(learning_rate_factor=2.0)}  # not for the loop of tiny networks
+    for rate, given in ((1e36, {}), (5e35, doubled)):
+        trainer = Trainer(model(), "mae", SGD(rate), **options, **given)
+        with pytest.raises(DivergedError) as caught:
+            trainer.run(X, y, 6)
+        histories.append(caught.value.history["loss"].tolist())
+    with pytest.warns(RuntimeWarning, match="16 of 16 models diverged"):
+        of_many = fit_many([model() for _ in range(16)], X, y, loss="mae", optimizer=SGD(1e36), epochs=6, **options)
+    histories += [history["loss"].tolist() for history in of_many]
+    assert len(histories[0]) > 1
+    assert all(history == histories[0] for history in histories)
+
+
+@pytest.mark.parametrize("sizes", [(2, 3, 1), (2, 12, 8)])
+@pytest.mark.parametrize("penalties", [{"l1": 1e-25}, {"l2": 1e-30}, {"l1": 1e-25, "l2": 1e-30}], ids=str)
+def test_penalties_of_weights_whose_squares_overflow_are_finite(sizes, penalties):
+    model = MLP(sizes, "tanh", random_state=0)
+    model.weights[0][...] = 1e20
+    trainer = Trainer(model, optimizer=SGD(0.0), batch_size=4, **penalties)
+    X, y = data(4, 2, sizes[-1])
+    loss = trainer.run(X, y, 2)["loss"]
+    values = [w.astype(float) for w in model.weights]
+    expected = sum(penalties.get("l1", 0) * np.abs(w).sum() + penalties.get("l2", 0) / 2 * (w**2).sum() for w in values)
+    np.testing.assert_allclose(loss, model.loss(X, y) + expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("row", _core.OPTIMIZERS)

@@ -13,7 +13,7 @@ template <class T, class Number> FASTNN_INLINE Vec<T> penalty_derivative(Vec<T> 
     return fma(splat(l2), w, l1 * sign);
 }
 template <class T, class Number> FASTNN_INLINE Vec<T> penalty_value(Vec<T> w, Number l1, Number l2) {
-    return l1 * abs<T>(w) + T(0.5) * l2 * (w * w);
+    return l1 * abs<T>(w) + T(0.5) * l2 * w * w;  // w * w may overflow
 }
 
 // Adds the derivative of the penalties l1 * sum |w| + l2 / 2 * sum w² to the gradients, and returns their value.

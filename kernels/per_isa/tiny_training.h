@@ -82,7 +82,8 @@ template <class T> class TinyTraining {
         const int64_t size = pass_.size();
         if (rules_.penalizes) {
             TinyRow<T> weights;
-            for (int64_t i = 0; i < size; i += lanes<T>) store(weights + i, load(rows_[0] + i) * load(is_weight_ + i));
+            for (int64_t i = 0; i < size; i += lanes<T>)
+                store(weights + i, load(is_weight_ + i) == Vec<T>{} ? Vec<T>{} : load(rows_[0] + i));
             penalty = double(add_penalty<T>(weights, gradient_, size, c.l1, c.l2));
         }
         if (rules_.clips_value) clip_by_value<T>(gradient_, size, T(t_.optimizer.clip_value));
