@@ -24,7 +24,7 @@ def add_penalty(loss: float, w: NDArray[Any], l1: float, l2: float) -> float:
     if l1 != 0.0:
         loss += l1 * np.sum(np.abs(w).astype(np.float64))
     if l2 != 0.0:
-        loss += 0.5 * l2 * np.sum((w * w).astype(np.float64))
+        loss += np.sum((0.5 * l2 * w * w).astype(np.float64))
     return loss
 
 
