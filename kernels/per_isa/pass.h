@@ -45,7 +45,7 @@ template <class T> class Pass {
           entries_(needs.weight_gradient && data.x.sparse() ? data.x.max_entries : 0, n_threads, arena),
           layers_(network, parameters, data.x, chunk_size(network.passed_rows(rows)), needs, &loss, arena),
           loss_rows_(network, loss, data.y, chunk_size(network.passed_rows(rows)), arena),
-          weights_(loss, data.y, data.sample_weight, network.last().n_out),
+          batch_weights_(loss, data.y, data.sample_weight, network.last().n_out),
           packing_(network, network.passed_rows(rows), needs.any(), n_threads, arena),
           strip_rows_(strip_rows<T>(network)),
           head_ratios_(arena.take<double>(n_threads * loss.n_heads)),
@@ -61,7 +61,7 @@ template <class T> class Pass {
     }
 
     // Sets a batch's weights, unless all are 1.
-    void weigh(Batch &batch) const { weights_.weigh(batch); }
+    void weigh(Batch &batch) const { batch_weights_.weigh(batch); }
 
     // Runs a batch forward, and back if gradients are needed, by all threads of a team together. All return its loss, which is 0
     // for a batch without weight. For each chunk, run calls prepare(entries) when the chunk's rows have been read, and
@@ -163,7 +163,7 @@ template <class T> class Pass {
     const Entries<T> entries_;  // memory for all threads
     const Layers<T> layers_;
     const LossRows<T> loss_rows_;
-    const BatchWeights weights_;
+    const BatchWeights batch_weights_;
     const Packing<T> packing_;  // memory of all threads
     const int64_t strip_rows_;
     double *const head_ratios_;   // of all threads

@@ -1,7 +1,8 @@
-// The training of a tiny network whose parameters are all updated alike (trains_tiny). What TrainingLoop does for each batch would take longer than
-// the batch: here, one thread makes the steps, and the parameters and moments stand in rows until the run or its time slice is over.
+// The training of a tiny network whose parameters are all updated alike (trains_tiny). What TrainingLoop does for each batch would
+// take longer than the batch: here, one thread makes the steps, and the parameters and moments stand in rows until the run or its time
+// slice is over.
 //
-// The two loops keep the same account of a run, and give the same bits.
+// The account of a run is that of TrainingLoop. The bits are those of LaneTraining, which trains many such networks at once.
 #pragma once
 
 #include <algorithm>
@@ -21,7 +22,7 @@ template <class T> class TinyTraining {
         : t_(training),
           rules_(UpdateRules::of<T>(training)),
           storages_(training),
-          weights_(training.loss, training.y, training.sample_weight, training.network.last().n_out),
+          batch_weights_(training.loss, training.y, training.sample_weight, training.network.last().n_out),
           pass_(training.network, training.loss),
           state_(training, {rows_[0], rows_[1], rows_[2], rows_[3]}, snapshot_, pass_.size()),
           coefficients_(training.optimizer),
@@ -70,7 +71,7 @@ template <class T> class TinyTraining {
         const int64_t *const order = t_.shuffle ? t_.order : t_.rows;
         if (!order && batch_.first == t_.row && batch_.size == size) return;
         batch_ = {order, t_.row, size};
-        weights_.weigh(batch_);
+        batch_weights_.weigh(batch_);
     }
 
     // The learning rate of the step, and behind it the values of the scheduled settings.
@@ -137,7 +138,7 @@ template <class T> class TinyTraining {
     Training &t_;
     const UpdateRules rules_;
     const OptimizerState<T> storages_;
-    const BatchWeights weights_;
+    const BatchWeights batch_weights_;
     TinyPass<T> pass_;
     // Without values at first, like the memory of the pass. Those of the snapshot stand side by side.
     TinyRow<T> rows_[state_arrays], gradient_, is_weight_;
