@@ -64,8 +64,10 @@ class Calls {
         int64_t most = 0;
         for (int64_t m = 0; m < all_.n_models; m++) {
             if (m > 0 && layers(m) == layers(m - 1)) continue;
-            const Place p = {m, 0, std::min(rows_per_call, all_.n_rows)};
-            most = std::max(most, is_short ? all_.models[m]->row_bytes : kernels_.prediction_bytes(prediction(p, nullptr)));
+            if (is_short) most = std::max(most, all_.models[m]->row_bytes);
+            else  // fewer rows may need more: other kernels compute them
+                for (const int64_t n : {std::min(rows_per_call, all_.n_rows), all_.n_rows % rows_per_call})
+                    if (n > 0) most = std::max(most, kernels_.prediction_bytes(prediction({m, 0, n}, nullptr)));
         }
         return (most + 63) / 64 * 64;
     }

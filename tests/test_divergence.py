@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from _helpers import data, model_of, optimizer_of, state_of
 
-from fastnn import MLP, SGD, Adam, DivergedError, LayerSettings, Trainer, fit_many
+from fastnn import EMA, MLP, SGD, Adam, DivergedError, LayerSettings, Trainer, _epochs, fit_many
 from fastnn._engine import core as _core
 
 
@@ -188,3 +188,25 @@ def test_diverged_errors_can_be_pickled():
         assert isinstance(error, ArithmeticError)
         assert (str(error), error.epoch) == (str(caught.value), caught.value.epoch)
         assert error.history == caught.value.history
+
+
+@pytest.mark.parametrize("row", ["sgd", "adam"])
+@pytest.mark.parametrize("options", [{}, {"l2": 1e-3, "averaging": EMA(0.99)}], ids=str)
+def test_tiny_networks_that_diverge_in_a_later_slice_go_back_like_in_one(row, options, monkeypatch):
+    # The clock is read after about 500 epochs: the slice in which a run diverges has perhaps not taken the snapshot.
+    X, y = data(16, 2, 1)
+    states = []
+    for seconds in (1e9, 0.0):
+        monkeypatch.setattr(_epochs, "SLICE_SECONDS", seconds)
+        trainer = Trainer(
+            model_of((2, 8, 8, 1), "relu", dtype=np.float32),
+            optimizer=optimizer_of(row, learning_rate=Growing(2600)),
+            batch_size=16,
+            random_state=3,
+            **options,
+        )
+        with pytest.raises(DivergedError) as caught:
+            trainer.run(X, y, 4000)
+        states.append((*state_of(trainer)[:3], caught.value.history["loss"].tobytes(), trainer.updates))
+    assert states[0] == states[1]
+    assert states[0][-1] >= 2600

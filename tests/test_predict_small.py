@@ -49,7 +49,11 @@ def test_any_kind_of_array_gives_the_bits_of_plain_rows(dtype):
     expected = one_by_one(model, X)
     wide = np.zeros((300, 9), dtype)
     wide[::2, 1::2] = X
-    for given in (np.asfortranarray(X), wide[::2, 1::2], X[::-1][::-1], X.astype(np.int8), X.astype(X.dtype.newbyteorder())):
+    wider = np.zeros((150, 7), dtype)
+    wider[:, :4] = X
+    backwards = np.ascontiguousarray(X[::-1])[::-1]
+    swapped = X.astype(X.dtype.newbyteorder())
+    for given in (np.asfortranarray(X), wide[::2, 1::2], wider[:, :4], backwards, X.astype(np.int8), swapped):
         np.testing.assert_array_equal(model.predict(given), expected)
 
 
@@ -64,10 +68,12 @@ def test_numbers_that_are_not_finite_stay_in_their_rows():
     assert np.isnan(found[2]).all()
 
 
-@pytest.mark.parametrize("n", [1, 16, 40, 300])
+# Models are predicted in calls of up to 256 rows, of which the last may have fewer than a vector has lanes.
+@pytest.mark.parametrize("n", [1, 16, 40, 257, 259, 263, 271, 300])
 def test_many_models_give_the_bits_of_each_alone(n):
     models = [MLP((3, 4, 2), "tanh", random_state=seed) for seed in range(5)]
     models += [MLP((3, 8, 8, 2), "relu", random_state=seed) for seed in range(3)]
+    models += [MLP((3, *[2] * 12, 2), "tanh", random_state=seed) for seed in range(3)]
     X = np.random.default_rng(0).standard_normal((n, 3)).astype(np.float32)
     for found, model in zip(predict_many(models, X), models, strict=True):
         np.testing.assert_array_equal(found, one_by_one(model, X))
@@ -78,6 +84,8 @@ def test_many_models_give_the_bits_of_each_alone(n):
 
 def test_hidden_activations_agree_with_predictions():
     model, X = problem((3, 4, 2), np.float32, n=40)
-    hidden, found = model.hidden_activations(X), model.predict(X)
-    assert hidden[0].shape == (40, 4)
-    np.testing.assert_array_equal(found, one_by_one(model, X))
+    hidden = model.hidden_activations(X)
+    of_rows = [model.hidden_activations(row) for row in X]
+    for layer, activations in enumerate(hidden):
+        np.testing.assert_array_equal(activations, np.stack([of_row[layer] for of_row in of_rows]))
+    np.testing.assert_array_equal(model.predict(X), one_by_one(model, X))

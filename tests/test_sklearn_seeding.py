@@ -17,6 +17,11 @@ def test_a_seeded_state_is_that_of_numpy(seed):
         np.testing.assert_array_equal(state.standard_normal(700), expected)
 
 
+def test_pickles_hold_nothing_but_the_state():
+    # Old pickles must not need this module.
+    assert b"fastnn" not in pickle.dumps(seeded(0))
+
+
 def test_states_are_apart():
     first, second = seeded(0), seeded(0)
     drawn = first.uniform(size=1000)

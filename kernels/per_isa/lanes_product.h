@@ -1,4 +1,5 @@
-// Arithmetic of many small networks at once: each lane of a vector belongs to a network of its own.
+// Arithmetic of many small networks at once: each lane of a vector belongs to a network of its own. In predictions of many rows by a
+// small network, each lane belongs to a row (small_predictor.h).
 //
 // What is one number in dense.h is a vector here, and each element of a product has the same order over k. So each network has the
 // bits of the kernels for a single one.

@@ -1,7 +1,7 @@
 // The training of many small networks of one shape, each in a lane of its own: all make the same step at the same time.
 //
-// A network's training may begin, go on or end in a lane or in TrainingLoop: both keep the same account of the run, and give the same
-// bits.
+// A network's training may begin, go on or end in a lane, or alone in TinyTraining or TrainingLoop: all keep the same account of the
+// run, and give the same bits.
 #pragma once
 
 #include <algorithm>
@@ -90,7 +90,7 @@ template <class T> class LaneTraining {
         active_[n_active_++] = q;
         if (members_[q]->epoch < members_[q]->n_epochs) return;
         write_back(q);
-        leave(q, finish_run(*members_[q], OptimizerState<T>(*members_[q]), false));
+        leave(q, finish_run(*members_[q], OptimizerState<T>(*members_[q])));
     }
 
     void write_back(int q) const {
@@ -172,8 +172,8 @@ template <class T> class LaneTraining {
     void finish_batch(int q, Training &t) {
         const bool entered = enter_batch(t, losses_[q] + penalties_[q], loss_weights_[q], batch_.size());
         if (entered && t.epoch < t.n_epochs) return;
-        if (entered) return end(q, [&](const OptimizerState<T> &state) { return finish_run(t, state, false); });
-        end(q, [&](const OptimizerState<T> &state) { return end_infinite(t, state, batch_.size()); });
+        if (entered) return end(q, [&](const OptimizerState<T> &state) { return finish_run(t, state); });
+        end(q, [&](const OptimizerState<T> &state) { return end_not_entered(t, state, batch_.size()); });
     }
 
     template <class Finish> void end(int q, Finish finish) {

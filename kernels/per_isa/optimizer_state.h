@@ -111,7 +111,7 @@ struct UpdateRules {
     bool defers_first_layer;        // DeferredRows update the first layer's weights
     bool skips_absent_features;     // TouchedFeatures says which of the first layer's weights are updated
     bool descends_in_product;       // the product that computes a gradient makes the update, without a gradient array
-    bool updates_all_alike;         // all parameters have the same coefficients, but biases no penalties
+    bool updates_all_alike;         // no parameters have coefficients of their own, apart from those of penalties
     int64_t first_layer;            // no gradient needs a layer before
     bool orthogonalizes;            // the updates of hidden matrices are orthogonal
     bool skips_absent_categories;   // TouchedCategories says which rows of tables are updated

@@ -75,25 +75,24 @@ template <class T> Status roll_back(Training &t, const OptimizerState<T> &state)
     return Status::diverged;
 }
 
-// Ends the run after its last batch: no later loss will tell whether the last updates were finite. is_infinite: whether the batch
-// could not be entered. before(): what precedes a return to the snapshot.
-template <class T, class Before> Status finish_run(Training &t, const OptimizerState<T> &state, bool is_infinite, Before before) {
-    const bool lost = !state.has_finite_parameters();
-    if (lost && !is_infinite) t.epoch--;  // it was entered
-    if (!lost && !is_infinite) return Status::finished;
+// Ends the run after its last batch: no later loss will tell whether the last updates were finite. before(): what precedes a return to
+// the snapshot.
+template <class T, class Before> Status finish_run(Training &t, const OptimizerState<T> &state, Before before) {
+    if (state.has_finite_parameters()) return Status::finished;
+    t.epoch--;
     before();
     return roll_back(t, state);
 }
-template <class T> Status finish_run(Training &t, const OptimizerState<T> &state, bool is_infinite) {
-    return finish_run(t, state, is_infinite, [] {});
+template <class T> Status finish_run(Training &t, const OptimizerState<T> &state) {
+    return finish_run(t, state, [] {});
 }
 
-// Ends the run behind a batch of `rows` rows that could not be entered. TrainingLoop notices that when the next batch has begun, and
-// so the next order has been drawn.
-template <class T> Status end_infinite(Training &t, const OptimizerState<T> &state, int64_t rows) {
-    const bool ends_epoch = t.row + rows == t.epoch_rows, ends = ends_epoch && t.epoch + 1 == t.n_epochs;
-    if (ends_epoch && !ends && t.shuffle) shuffle(t.random, t.order, t.rows, t.n_rows, t.reshuffle);
-    return ends ? finish_run(t, state, true) : roll_back(t, state);
+// Ends the run after a batch of `rows` rows that could not be entered. TrainingLoop finds this out in the next batch, for which it has
+// drawn the order; so the order is drawn here, too.
+template <class T> Status end_not_entered(Training &t, const OptimizerState<T> &state, int64_t rows) {
+    const bool draws = t.shuffle && t.row + rows == t.epoch_rows && t.epoch + 1 < t.n_epochs;
+    if (draws) shuffle(t.random, t.order, t.rows, t.n_rows, t.reshuffle);
+    return roll_back(t, state);
 }
 
 }  // namespace

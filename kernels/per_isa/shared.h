@@ -3,7 +3,8 @@
 // instruction sets have a symbol in common. A change in one file leaves most objects of an instruction set as they are.
 #pragma once
 
-// A member function of a type in that namespace. It is always inlined: otherwise it would be a weak symbol.
+// A member function of a type in that namespace. It is always inlined: otherwise it would be a weak symbol. (In other types, only for
+// speed.)
 #define FASTNN_MEMBER inline __attribute__((always_inline))
 
 namespace fastnn::FASTNN_ISA_NAME {}

@@ -1,9 +1,7 @@
 // Tiny networks: up to 8 units per layer, and batches that fit into a block. One block holds a unit's values for the whole batch,
-// so that padding wastes no lanes and nothing is called per row. Parameters stand without padding, as one row: one vector of sums
-// over the batch is then one of gradients.
+// so that padding wastes no lanes and nothing is called per row. The parameters stand side by side in one row: the sums over the batch
+// come out as whole vectors of gradients, which the update reads as they are.
 #pragma once
-
-#include <algorithm>
 
 #include "loss_rows.h"
 #include "optimizer_state.h"
@@ -76,11 +74,11 @@ template <class T> class TinyPass {
         return value * loss_.value_factor;
     }
 
-    // Sets the weights of a row to 1, and its biases to 0.
+    // Sets the weights of a row to 1, and the rest to 0.
     void mark_weights(T *row) const {
-        std::fill_n(row, size_, T(1));
+        for (int64_t i = 0; i < size_; i++) row[i] = 0;
         for (int64_t l = 0; l < network_.n_layers; l++)
-            for (int64_t j = 0; j < layers_[l].n_out; j++) row[layers_[l].place + j * (layers_[l].n_in + 1)] = 0;
+            for (int64_t i = 0; i < layers_[l].size(); i++) row[layers_[l].place + i] = T(i % (layers_[l].n_in + 1) > 0);
     }
 
     // Sets a row of gradients.
@@ -255,6 +253,8 @@ template <class T> class TinyPass {
 // Whether TinyTraining makes the updates of a training.
 template <class T> bool trains_tiny(const Training &t) {
     if (t.gradient || !TinyPass<T>::fits(t.network, t.loss, t.x, t.batch_size)) return false;
+    for (int64_t l = 0; l < t.network.n_layers; l++)
+        if (t.network.layers[l].weights().penalty_factor != 1 || t.network.layers[l].biases().penalty_factor != 0) return false;
     const UpdateRules rules = UpdateRules::of<T>(t);
     return rules.updates_all_alike && !rules.orthogonalizes;
 }

@@ -27,7 +27,7 @@ template <class T> class TinyTraining {
           state_(training, {rows_[0], rows_[1], rows_[2], rows_[3]}, snapshot_, pass_.size()),
           coefficients_(training.optimizer),
           average_(training.averaging) {
-        if (rules_.penalizes) pass_.mark_weights(is_weight_);
+        if (rules_.penalizes) pass_.mark_weights(weight_marks_);
         training.layout = arena.layout();
     }
 
@@ -84,7 +84,7 @@ template <class T> class TinyTraining {
         if (rules_.penalizes) {
             TinyRow<T> weights;
             for (int64_t i = 0; i < size; i += lanes<T>)
-                store(weights + i, load(is_weight_ + i) == Vec<T>{} ? Vec<T>{} : load(rows_[0] + i));
+                store(weights + i, load(weight_marks_ + i) == Vec<T>{} ? Vec<T>{} : load(rows_[0] + i));
             penalty = double(add_penalty<T>(weights, gradient_, size, c.l1, c.l2));
         }
         if (rules_.clips_value) clip_by_value<T>(gradient_, size, T(t_.optimizer.clip_value));
@@ -129,10 +129,10 @@ template <class T> class TinyTraining {
 
     // Returns the status of the run, given that of its last step.
     Status finish(Status status) const {
-        if (is_infinite_) return end_infinite(t_, storages_, batch_.size);
+        if (is_infinite_) return end_not_entered(t_, storages_, batch_.size);
         if (status == Status::diverged) return roll_back(t_, storages_);
         if (status == Status::weightless) return storages_.has_finite_parameters() ? status : roll_back(t_, storages_);
-        return t_.epoch == t_.n_epochs ? finish_run(t_, storages_, false) : status;
+        return t_.epoch == t_.n_epochs ? finish_run(t_, storages_) : status;
     }
 
     Training &t_;
@@ -141,7 +141,7 @@ template <class T> class TinyTraining {
     const BatchWeights batch_weights_;
     TinyPass<T> pass_;
     // Without values at first, like the memory of the pass. Those of the snapshot stand side by side.
-    TinyRow<T> rows_[state_arrays], gradient_, is_weight_;
+    TinyRow<T> rows_[state_arrays], gradient_, weight_marks_;
     alignas(block_bytes) T snapshot_[state_arrays * tiny_parameters];
     const OptimizerState<T> state_;  // of the rows
     CoefficientSchedule<T> coefficients_;

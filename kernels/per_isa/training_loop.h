@@ -128,7 +128,7 @@ template <class T> class TrainingLoop {
         updater_.store_panels(self.owner);
         team.wait();
         if (team.index == 0 && self.at.epoch == t_.n_epochs)
-            status_ = finish_run(t_, state_, infinite_penalty_, [&] { restore_rows(); });
+            status_ = infinite_penalty_ ? go_back() : finish_run(t_, state_, [&] { restore_rows(); });
     }
 
     // Draws the order and the dropout key, by one thread, since there is one stream of random numbers, and sets what depends on the

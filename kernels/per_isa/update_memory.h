@@ -37,9 +37,6 @@ template <class T> class UpdateMemory {
         return {team, own, n};
     }
 
-    // Returns the gradients of all parameters, laid out like the storage. Deferred weights of the first layer are left out.
-    T *gradient() const { return gradient_; }
-
     // Copies the weights of a thread's panels from the storage, or back to it. Their gradients are cleared: those of one layout would
     // stand in the padding of the other.
     void load_panels(const Owner &owner) const {

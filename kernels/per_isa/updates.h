@@ -36,7 +36,7 @@ template <class T> class Updater : public UpdateMemory<T> {
         });
     }
 
-    // Updates the parameters, all threads together. `gradients` are the batch's, and null if they stand in gradient() already. With
+    // Updates the parameters, all threads together. `gradients` are the batch's, and null if they stand in the memory already. With
     // `keep`, a snapshot is taken first. share: of the parameters in their average, 0 to leave it as it is.
     void update(const ChunkGradients<T> *gradients, const Owner &owner, const Coefficients<T> &c, const TouchedFeatures<T> &touched,
                 const TouchedCategories<T> &categories, bool keep, T share) const {

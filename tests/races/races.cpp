@@ -35,7 +35,7 @@ void share_timings() {
         training.n_threads = 1, training.max_threads = 3;
         for (int i = 0; i < rounds; i++) {
             training.batch_size = 1 + (i + thread) % 2;
-            ThreadTuner counted(training, false), tuner(training, false);
+            ThreadTuner counted(training), tuner(training);
             tuner.take_timings();
             for (int region = 0; region < 3; region++) {
                 tuner.begin_region();

@@ -274,10 +274,11 @@ class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]
         if not again:
             return seeded(int(seed))
         cache = _parameters.cache_of(self)
-        if "random_state" not in cache:
-            cache["random_state"] = seeded(int(seed))
-        kept: np.random.RandomState = cache["random_state"]
-        kept.seed(int(seed))
+        kept: np.random.RandomState | None = cache.get("random_state")
+        if kept is None:
+            kept = cache["random_state"] = seeded(int(seed))
+        else:
+            kept.seed(int(seed))
         return kept
 
     def _begin_network(self, X: Any, y: Any, hidden: list[int], random_state: np.random.RandomState) -> None:

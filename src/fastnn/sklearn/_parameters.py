@@ -54,6 +54,7 @@ class Rule:
 
 
 # By rule, the last value that passed: most parameters of an estimator are defaults, which are the same objects everywhere.
+# Rules are made once, when this module is imported, and their verdict on a constant does not change.
 _PASSED: dict[Rule, Any] = {}
 _CONSTANT = (bool, float, int, str)
 

@@ -196,18 +196,18 @@ def _begin_account(estimator: Any) -> None:
 
 def _trainer(estimator: Any, n_rows: int, *, goes_on: bool) -> EstimatorTrainer:
     """Return the trainer of the last fit if it continues, otherwise a new one."""
-    threads, of_batch = thread_count(estimator.n_jobs), _batch_size(estimator.batch_size, n_rows)
+    threads, batch_rows = thread_count(estimator.n_jobs), _batch_size(estimator.batch_size, n_rows)
     bits = _seeds.bits_of(estimator._random_state)
     if goes_on and hasattr(estimator, "_trainer"):
         kept: EstimatorTrainer = estimator._trainer
         if kept.random_state.bit_generator is not bits:
             kept.random_state = _seeds.generator(estimator._random_state)
-        kept.follow(estimator, estimator._output()[1], threads, of_batch)
+        kept.follow(estimator, estimator._output()[1], threads, batch_rows)
         return kept
     estimator._learning_rate = float(estimator.learning_rate_init)
     rate = estimator.learning_rate if callable(estimator.learning_rate) else estimator._learning_rate
     generator = _seeds.generator(estimator._random_state)
-    trainer = EstimatorTrainer(estimator.network_, estimator._output()[1], estimator, rate, generator, threads, of_batch)
+    trainer = EstimatorTrainer(estimator.network_, estimator._output()[1], estimator, rate, generator, threads, batch_rows)
     estimator._trainer = trainer
     return trainer
 
