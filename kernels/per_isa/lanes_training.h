@@ -10,7 +10,7 @@
 #include "lanes_state.h"
 #include "random.h"
 #include "run_account.h"
-#include "thread_tuner.h"
+#include "slice_clock.h"
 
 namespace {
 
@@ -70,9 +70,9 @@ template <class T> class LaneTraining {
     // Trains until each member has made its epochs, or the time slice is over.
     void run(Status *status) {
         status_ = status;
-        slice_start_ = clock_start_ = Clock::now();
+        clock_.start();
         for (int q = 0; q < lanes<T>; q++) enter(q);
-        while (n_active_ > 0 && !slice_over_) {
+        while (n_active_ > 0 && !clock_.is_over()) {
             look_at_clock();
             step();
         }
@@ -206,19 +206,15 @@ template <class T> class LaneTraining {
     // ---- Time ----
 
     void look_at_clock() {
-        work_ += operations_per_row_ * double(first_.batch_size * n_active_);
-        if (work_ < clock_work) return;
-        work_ = 0;
-        slice_over_ = seconds_between(slice_start_, Clock::now()) > first_.seconds;
+        if (!clock_.count(first_.batch_size * n_active_)) return;
+        clock_.look();
         stamp();
     }
 
     // The active members share the time since the last call.
     void stamp() {
         if (n_active_ == 0) return;
-        const Clock::time_point now = Clock::now();
-        const double seconds = seconds_between(clock_start_, now) / double(n_active_);
-        clock_start_ = now;
+        const double seconds = clock_.lap(Clock::now()) / double(n_active_);
         for_each_active([&](int, Training &t) { stamp_epochs(t, seconds); });
     }
 
@@ -238,10 +234,7 @@ template <class T> class LaneTraining {
     Coefficients<T, Vec<T>> coefficients_ = {};
     bool constant_coefficients_ = false;
     bool has_snapshot_ = false;  // one was taken since the members have entered
-    const double operations_per_row_ = operations_per_row(first_.network, first_.x, first_.n_rows);
-    double work_ = 0;
-    bool slice_over_ = false;
-    Clock::time_point slice_start_, clock_start_;
+    SliceClock clock_{operations_per_row(first_.network, first_.x, first_.n_rows), first_.seconds};
 };
 
 }  // namespace

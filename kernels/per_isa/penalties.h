@@ -71,6 +71,11 @@ template <class T> struct NormClipping {
         return {};
     }
 
+    // The same given the sum of squares itself, which may be infinite; shrunk() returns that of the products with `shrinking`.
+    template <class Shrunk> static NormClipping of(double bound, double squares, Shrunk shrunk) {
+        return std::isfinite(squares) ? of(bound, squares) : of(bound, shrunk(), shrinking<T>);
+    }
+
     void apply(T *g, int64_t count) const {
         if (first != 1) scale_by(g, count, first);
         if (second != 1) scale_by(g, count, second);

@@ -11,8 +11,6 @@
 
 namespace {
 
-constexpr double clock_work = 4e6;  // floating-point operations between two looks at the clock
-
 inline double operations_per_row(const Network &network, const Rows &x, int64_t n_rows) {
     double sum = 0;
     for (int64_t l = 0; l < network.n_layers; l++) {

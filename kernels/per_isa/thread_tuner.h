@@ -3,20 +3,14 @@
 #pragma once
 
 #include <algorithm>
-#include <chrono>
 
 #include "api.h"
+#include "slice_clock.h"
 
 namespace {
 
 using fastnn::ThreadTimings;
 using fastnn::Training;
-using Clock = std::chrono::steady_clock;
-
-inline double seconds_between(Clock::time_point from, Clock::time_point to) {
-    return std::chrono::duration<double>(to - from).count();
-}
-
 // A run is a sequence of regions, each with a fixed number of threads. The number that isn't preferred is tried now and then: as
 // rarely as keeps the loss by trials below a fiftieth of the time. Threads that were asleep need time to wake, or wait for a CPU
 // that another library's threads hold; so short runs begin with one thread, and only long runs of long steps with several.

@@ -11,7 +11,7 @@
 #include "penalties.h"
 #include "random.h"
 #include "run_account.h"
-#include "thread_tuner.h"
+#include "slice_clock.h"
 #include "tiny_network.h"
 
 namespace {
@@ -32,15 +32,15 @@ template <class T> class TinyTraining {
     }
 
     Status run() {
-        slice_start_ = clock_start_ = Clock::now();
+        clock_.start();
         const auto storages = arrays_of<T>(t_);
         for (int i = 0; i < t_.n_state_arrays(); i++) pass_.pack(storages[size_t(i)], rows_[i]);
         Status status = Status::paused;
-        while (status == Status::paused && t_.epoch < t_.n_epochs && !slice_over_) status = step();
+        while (status == Status::paused && t_.epoch < t_.n_epochs && !clock_.is_over()) status = step();
         t_.loss.label_smoothing = label_smoothing_;
         write_back();
         status = finish(status);
-        stamp(Clock::now());
+        stamp_epochs(t_, clock_.lap(Clock::now()));
         return status;
     }
 
@@ -66,7 +66,7 @@ template <class T> class TinyTraining {
     void begin_batch() {
         if (t_.shuffle && t_.row == 0) shuffle(t_.random, t_.order, t_.rows, t_.n_rows, t_.reshuffle);
         if (smooths_) t_.loss.label_smoothing = label_smoothing_ * rates()[1 + smoothing_place_];
-        look_at_clock();
+        if (clock_.count(std::min(t_.batch_size, t_.n_rows))) stamp_epochs(t_, clock_.lap(clock_.look()));
         const int64_t size = std::min(t_.batch_size, t_.epoch_rows - t_.row);
         const int64_t *const order = t_.shuffle ? t_.order : t_.rows;
         if (!order && batch_.first == t_.row && batch_.size == size) return;
@@ -94,29 +94,13 @@ template <class T> class TinyTraining {
     void clip_norm(double bound) {
         const int64_t size = pass_.size();
         const double squares = double(sum_of_squares<T>(gradient_, size));
-        const auto clipping = std::isfinite(squares)
-                                  ? NormClipping<T>::of(bound, squares)
-                                  : NormClipping<T>::of(bound, double(sum_of_shrunk_squares<T>(gradient_, size)), shrinking<T>);
-        clipping.apply(gradient_, size);
+        const auto shrunk = [&] { return double(sum_of_shrunk_squares<T>(gradient_, size)); };
+        NormClipping<T>::of(bound, squares, shrunk).apply(gradient_, size);
     }
 
     __attribute__((noinline)) void average() {
         const T share = T(average_.next(t_.row + batch_.size == t_.epoch_rows));
         if (share != 0) state_.average(0, pass_.size(), share);
-    }
-
-    void look_at_clock() {
-        work_ += operations_per_row_ * double(std::min(t_.batch_size, t_.n_rows));
-        if (work_ < clock_work) return;
-        work_ = 0;
-        const Clock::time_point now = Clock::now();
-        slice_over_ = seconds_between(slice_start_, now) > t_.seconds;
-        stamp(now);
-    }
-
-    void stamp(Clock::time_point now) {
-        stamp_epochs(t_, seconds_between(clock_start_, now));
-        clock_start_ = now;
     }
 
     void write_back() const {
@@ -152,11 +136,9 @@ template <class T> class TinyTraining {
     const double label_smoothing_ = t_.loss.label_smoothing;
     const int smoothing_place_ = t_.optimizer.place_of(Scheduled::label_smoothing_factor);
     const bool smooths_ = label_smoothing_ != 0 && smoothing_place_ >= 0;
-    const double operations_per_row_ = operations_per_row(t_.network, t_.x, t_.n_rows);
-    double work_ = 0;
-    bool slice_over_ = false, has_snapshot_ = false;
+    bool has_snapshot_ = false;
     bool is_infinite_ = false;  // the sum of losses is not finite
-    Clock::time_point slice_start_, clock_start_;
+    SliceClock clock_{operations_per_row(t_.network, t_.x, t_.n_rows), t_.seconds};
 };
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include "lazy_updates.h"
 #include "pass.h"
 #include "run_account.h"
+#include "slice_clock.h"
 #include "thread_tuner.h"
 #include "updates.h"
 
@@ -35,12 +36,12 @@ template <class T> class TrainingLoop {
 
     Status run() {
         status_ = Status::paused;
-        slice_start_ = clock_start_ = Clock::now();
+        clock_.start();
         tuner_.take_timings();
-        for (slice_over_ = false; status_ == Status::paused && !slice_over_;) run_region();
+        while (status_ == Status::paused && !clock_.is_over()) run_region();
         tuner_.release_timings();
         t_.loss.label_smoothing = label_smoothing_;
-        stamp(Clock::now());
+        stamp_epochs(t_, clock_.lap(Clock::now()));
         return status_;
     }
 
@@ -229,18 +230,10 @@ template <class T> class TrainingLoop {
     }
 
     void look_at_clock() {
-        work_ += operations_per_row_ * double(std::min(t_.batch_size, t_.n_rows));
-        if (work_ < clock_work) return;
-        work_ = 0;
-        const Clock::time_point now = Clock::now();
-        slice_over_ = seconds_between(slice_start_, now) > t_.seconds;
-        pause_ = slice_over_ || tuner_.region_over(now);
-        stamp(now);
-    }
-
-    void stamp(Clock::time_point now) {
-        stamp_epochs(t_, seconds_between(clock_start_, now));
-        clock_start_ = now;
+        if (!clock_.count(std::min(t_.batch_size, t_.n_rows))) return;
+        const Clock::time_point now = clock_.look();
+        pause_ = clock_.is_over() || tuner_.region_over(now);
+        stamp_epochs(t_, clock_.lap(now));
     }
 
     Training &t_;
@@ -256,7 +249,6 @@ template <class T> class TrainingLoop {
     const bool averages_ = t_.averaging.average;
     const double label_smoothing_ = t_.loss.label_smoothing;
     const bool smooths_ = label_smoothing_ != 0 && t_.optimizer.place_of(Scheduled::label_smoothing_factor) >= 0;
-    const double operations_per_row_ = operations_per_row(t_.network, t_.x, t_.n_rows);
     bool pause_ = false;             // written before a batch's first meeting of the threads, read between that and its last
     bool infinite_penalty_ = false;  // written after a batch's last meeting, read after the next one's first
     T share_ = 0;                    // like pause_: of the parameters after the batch in their average
@@ -264,11 +256,9 @@ template <class T> class TrainingLoop {
 
     // The first thread writes what follows in each batch: it shares no cache line with what all threads read.
     char apart_[block_bytes] = {};
-    double work_ = 0;
     ThreadTuner tuner_;
-    bool slice_over_ = false;
     Status status_ = Status::paused;
-    Clock::time_point slice_start_, clock_start_;
+    SliceClock clock_{operations_per_row(t_.network, t_.x, t_.n_rows), t_.seconds};
     AverageSchedule average_{t_.averaging};
 };
 

@@ -184,12 +184,12 @@ template <class T> class Updater : public UpdateMemory<T> {
 
     // The threads have squared the rows of the gradients.
     NormClipping<T> clip_norm(const Owner &owner, const TouchedCategories<T> &categories) const {
-        const double sum = sum_of_rows(owner.team, categories);
-        return std::isfinite(sum) ? NormClipping<T>::of(clip_norm_, sum) : clip_large_norm(owner, categories);
+        return NormClipping<T>::of(clip_norm_, sum_of_rows(owner.team, categories),
+                                   [&] { return sum_of_shrunk_rows(owner, categories); });
     }
 
     // Squares the rows anew, after a multiplication by a power of two that makes all squares of finite gradients finite.
-    __attribute__((noinline)) NormClipping<T> clip_large_norm(const Owner &owner, const TouchedCategories<T> &categories) const {
+    __attribute__((noinline)) double sum_of_shrunk_rows(const Owner &owner, const TouchedCategories<T> &categories) const {
         owner.team.wait();  // all threads have read the sums
         for_each_own_part(owner, [&](const BlockPart &part, int64_t number) {
             if (!is_updated(part)) return;
@@ -205,7 +205,7 @@ template <class T> class Updater : public UpdateMemory<T> {
             }
         });
         owner.team.wait();
-        return NormClipping<T>::of(clip_norm_, sum_of_rows(owner.team, categories), shrinking<T>);
+        return sum_of_rows(owner.team, categories);
     }
 
     double sum_of_rows(const Team &team, const TouchedCategories<T> &categories) const {
