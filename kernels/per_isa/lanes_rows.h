@@ -14,6 +14,10 @@ template <class T> struct LaneBatch {
     bool same_rows;  // without weights, all lanes have the same rows
     int64_t first() const { return of_lane[0].first; }
     int64_t size() const { return of_lane[0].size; }
+    // Goes on to as many rows from row `first` on. Without sample weights, nothing else depends on them.
+    void move(int64_t first) {
+        for (Batch &batch : of_lane) batch.first = first;
+    }
 };
 
 // Sets out[k] of all lanes to column k of their rows, by squares of some columns: lane q of a row is copied to row q % width of square

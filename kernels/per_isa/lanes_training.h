@@ -7,9 +7,9 @@
 #include <algorithm>
 #include <optional>
 
+#include "lanes_account.h"
 #include "lanes_state.h"
 #include "random.h"
-#include "run_account.h"
 #include "slice_clock.h"
 
 namespace {
@@ -72,6 +72,7 @@ template <class T> class LaneTraining {
         status_ = status;
         clock_.start();
         for (int q = 0; q < lanes<T>; q++) enter(q);
+        open_account();
         while (n_active_ > 0 && !clock_.is_over()) {
             look_at_clock();
             step();
@@ -83,8 +84,7 @@ template <class T> class LaneTraining {
   private:
     void enter(int q) {
         state_.put(*members_[q], q);
-        static constexpr double zeros[1 + fastnn::max_scheduled] = {};
-        set_coefficients(q, zeros, 1);
+        stop_learning(q);
         if (q >= n_) return;
         status_[q] = Status::paused;
         active_[n_active_++] = q;
@@ -102,6 +102,8 @@ template <class T> class LaneTraining {
     void leave(int q, Status status) {
         status_[q] = status;
         state_.clear(q);
+        stop_learning(q);
+        account_.close(q);
         int kept = 0;
         for (int i = 0; i < n_active_; i++)
             if (active_[i] != q) active_[kept++] = active_[i];
@@ -115,25 +117,32 @@ template <class T> class LaneTraining {
     void step() {
         begin_batch();
         pass_.run(batch_, losses_);
-        if (!all_finite(losses_))
-            for_each_active([&](int q, Training &t) {
-                if (!std::isfinite(losses_[q])) end(q, [&](const OptimizerState<T> &state) { return roll_back(t, state); });
-            });
+        if (!all_finite(losses_, lanes<T>)) end_not_finite();
         if (n_active_ == 0) return;
-        if (position().row == 0) {
+        if (account_.row() == 0) {
             state_.take_snapshot();
+            account_.take_snapshot();
             has_snapshot_ = true;
         }
         set_coefficients();
         if (state_.penalizes()) std::fill_n(penalties_, lanes<T>, 0.0);
         state_.update(coefficients_, penalties_);
+        for (int q = 0; q < lanes<T>; q++) losses_[q] += penalties_[q];
         if (state_.averages()) average();
-        for_each_active([&](int q, Training &t) { finish_batch(q, t); });
+        finish_batch();
+    }
+
+    void end_not_finite() {
+        settle_account();
+        for_each_active([&](int q, Training &t) {
+            if (!std::isfinite(losses_[q])) end(q, [&](const OptimizerState<T> &state) { return roll_back(t, state); });
+        });
+        open_account();
     }
 
     // Lanes that are not in use have no share.
     void average() {
-        const bool is_last = position().row + batch_.size() == position().epoch_rows;
+        const bool is_last = account_.row() + batch_.size() == first_.epoch_rows;
         Vec<T> shares = {};
         double sum = 0;
         for_each_active([&](int q, Training &) {
@@ -144,14 +153,11 @@ template <class T> class LaneTraining {
         if (sum > 0) state_.average(shares);
     }
 
-    // All active members are at the same row.
-    const Training &position() const { return *members_[active_[0]]; }
-
     void begin_batch() {
-        const int64_t row = position().row, size = std::min(first_.batch_size, first_.epoch_rows - row);
+        const int64_t row = account_.row(), size = std::min(first_.batch_size, first_.epoch_rows - row);
         if (row == 0 && first_.shuffle)
             for_each_active([&](int, Training &t) { shuffle(t.random, t.order, t.rows, t.n_rows, t.reshuffle); });
-        if (row == batch_.first() && size == batch_.size() && !first_.sample_weight) return;
+        if (size == batch_.size() && !first_.sample_weight) return batch_.move(row);
         batch_.same_rows = true;
         for (int q = 0; q < lanes<T>; q++) {
             batch_.same_rows &= order_of(*members_[q]) == order_of(first_);
@@ -163,14 +169,30 @@ template <class T> class LaneTraining {
 
     static const int64_t *order_of(const Training &t) { return t.shuffle ? t.order : t.rows; }
 
-    static bool all_finite(const double *values) {
-        double sum = 0;
-        for (int q = 0; q < lanes<T>; q++) sum += values[q] - values[q];
-        return sum == 0;
+    // The account is opened again after a member has left.
+    void open_account() {
+        account_.open([&](auto use) { for_each_active(use); });
+    }
+    void settle_account() {
+        account_.settle([&](auto use) { for_each_active(use); });
     }
 
+    void finish_batch() {
+        const int64_t rows = batch_.size();
+        if (account_.ends_run(rows) || !account_.enter_batch(losses_, loss_weights_, rows)) return finish_one_by_one();
+        if (state_.averages())
+            for_each_active([&](int, Training &t) {
+                if (batch_.first() == 0) keep_counts(t.averaging);
+                count_average(t.averaging, account_.row() == 0);
+            });
+    }
+    void finish_one_by_one() {
+        settle_account();
+        for_each_active([&](int q, Training &t) { finish_batch(q, t); });
+        open_account();
+    }
     void finish_batch(int q, Training &t) {
-        const bool entered = enter_batch(t, losses_[q] + penalties_[q], loss_weights_[q], batch_.size());
+        const bool entered = enter_batch(t, losses_[q], loss_weights_[q], batch_.size());
         if (entered && t.epoch < t.n_epochs) return;
         if (entered) return end(q, [&](const OptimizerState<T> &state) { return finish_run(t, state); });
         end(q, [&](const OptimizerState<T> &state) { return end_not_entered(t, state, batch_.size()); });
@@ -190,13 +212,18 @@ template <class T> class LaneTraining {
         if (constant_coefficients_) return;
         constant_coefficients_ = !all_optimizers<T>[first_.optimizer.kind].corrects_moments;
         for_each_active([&](int q, Training &t) {
-            set_coefficients(q, t.learning_rates + t.step * t.learning_rate_stride, batch_.of_lane[q].weight);
+            const double *const rates = t.learning_rates + (t.step + account_.steps()) * t.learning_rate_stride;
+            set_coefficients(q, rates, t.updates + account_.steps(), batch_.of_lane[q].weight);
             constant_coefficients_ &= t.learning_rate_stride == 0 && !t.optimizer.penalty_per_weight;
         });
     }
 
-    void set_coefficients(int q, const double *learning_rate, double batch_weight) {
-        const Coefficients<T> own = (*schedules_[q])(learning_rate, members_[q]->updates, batch_weight);
+    void stop_learning(int q) {
+        static constexpr double zeros[1 + fastnn::max_scheduled] = {};
+        set_coefficients(q, zeros, 0, 1);
+    }
+    void set_coefficients(int q, const double *learning_rate, int64_t updates, double batch_weight) {
+        const Coefficients<T> own = (*schedules_[q])(learning_rate, updates, batch_weight);
         T of_lane[n_coefficients];
         std::memcpy(of_lane, &own, sizeof own);
         char *const to = reinterpret_cast<char *>(&coefficients_) + size_t(q) * sizeof(T);
@@ -214,6 +241,7 @@ template <class T> class LaneTraining {
     // The active members share the time since the last call.
     void stamp() {
         if (n_active_ == 0) return;
+        settle_account();
         const double seconds = clock_.lap(Clock::now()) / double(n_active_);
         for_each_active([&](int, Training &t) { stamp_epochs(t, seconds); });
     }
@@ -234,6 +262,7 @@ template <class T> class LaneTraining {
     Coefficients<T, Vec<T>> coefficients_ = {};
     bool constant_coefficients_ = false;
     bool has_snapshot_ = false;  // one was taken since the members have entered
+    LaneAccount<lanes<T>> account_;
     SliceClock clock_{operations_per_row(first_.network, first_.x, first_.n_rows), first_.seconds};
 };
 

@@ -32,6 +32,8 @@ inline __attribute__((noinline)) void count_average(const Averaging &a, bool is_
 inline __attribute__((noinline)) void keep_counts(Averaging &a) { std::copy_n(a.counts, 2, a.snapshot_counts); }
 inline __attribute__((noinline)) void restore_counts(Averaging &a) { std::copy_n(a.snapshot_counts, 2, a.counts); }
 
+inline double mean_loss(double loss_sum, double weight_sum) { return weight_sum > 0 ? loss_sum / weight_sum : 0; }
+
 // Enters a batch of `rows` rows, whose update has been made; loss: with penalties; weight: of the batch in the epoch's loss. Returns
 // false, and counts nothing, if a sum is not finite.
 inline bool enter_batch(Training &t, double loss, double weight, int64_t rows) {
@@ -49,7 +51,7 @@ inline bool enter_batch(Training &t, double loss, double weight, int64_t rows) {
     t.updates++;
     if (averages) count_average(t.averaging, t.row == t.epoch_rows);
     if (t.row < t.epoch_rows) return true;
-    t.epoch_loss[t.epoch++] = t.weight_sum > 0 ? t.loss_sum / t.weight_sum : 0;
+    t.epoch_loss[t.epoch++] = mean_loss(t.loss_sum, t.weight_sum);
     t.row = 0;
     t.loss_sum = t.weight_sum = 0;
     return true;
