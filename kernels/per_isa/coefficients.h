@@ -59,6 +59,12 @@ class MomentumSchedule {
     double base_power_ = 1, product_ = 1;
 };
 
+// How an update corrects moments that start at zero (Adam, section 3; the form with epsilon hat is at its end).
+struct MomentCorrections {
+    double numerator, divisor, root_scale;
+    FASTNN_MEMBER double learning_rate(double given) const { return given * numerator / divisor; }
+};
+
 // The coefficients of successive updates. It remembers powers: each thread has one of its own.
 template <class T> class CoefficientSchedule {
   public:
@@ -83,6 +89,11 @@ template <class T> class CoefficientSchedule {
         return last_ = compute(*learning_rates, updates, share);
     }
 
+    MomentCorrections corrections(int64_t updates) {
+        const double root = std::sqrt(1 - power_2_(updates + 1)), divisor = 1 - power_1_(updates + 1);
+        return o_->epsilon_hat ? MomentCorrections{root, divisor, 1} : MomentCorrections{1, divisor, 1 / root};
+    }
+
   private:
     Coefficients<T> compute(double learning_rate, int64_t updates, double share) {
         Coefficients<T> c = {T(learning_rate),  T(o_->beta_1),
@@ -96,12 +107,11 @@ template <class T> class CoefficientSchedule {
             c.one_minus_beta_1 = o_->rate_in_velocity ? T(learning_rate) : T(1);
             c.learning_rate = o_->rate_in_velocity ? T(1) : T(learning_rate);
         }
-        if (kernels_.corrects_moments) {  // Adam, section 3; the form with epsilon hat is at its end
-            const double root = std::sqrt(1 - power_2_(updates + 1));
-            const double numerator = learning_rate * (o_->epsilon_hat ? root : 1);
-            c.learning_rate = T(numerator / (1 - power_1_(updates + 1)));
-            c.root_scale = T(o_->epsilon_hat ? 1 : 1 / root);
-            if (kernels_.looks_ahead) look_ahead(c, numerator, updates + 1);
+        if (kernels_.corrects_moments) {
+            const MomentCorrections own = corrections(updates);
+            c.learning_rate = T(own.learning_rate(learning_rate));
+            c.root_scale = T(own.root_scale);
+            if (kernels_.looks_ahead) look_ahead(c, learning_rate * own.numerator, updates + 1);
         }
         return c;
     }

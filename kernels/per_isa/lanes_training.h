@@ -207,15 +207,35 @@ template <class T> class LaneTraining {
 
     // ---- Coefficients ----
 
-    // Coefficients that are the same for all steps are set before the first one.
+    // What is the same for all steps is set before the first one.
     void set_coefficients() {
-        if (constant_coefficients_) return;
-        constant_coefficients_ = !all_optimizers<T>[first_.optimizer.kind].corrects_moments;
-        for_each_active([&](int q, Training &t) {
-            const double *const rates = t.learning_rates + (t.step + account_.steps()) * t.learning_rate_stride;
-            set_coefficients(q, rates, t.updates + account_.steps(), batch_.of_lane[q].weight);
-            constant_coefficients_ &= t.learning_rate_stride == 0 && !t.optimizer.penalty_per_weight;
-        });
+        if (!constant_coefficients_) {
+            constant_coefficients_ = true;
+            for_each_active([&](int q, Training &t) {
+                const double *const rates = t.learning_rates + (t.step + account_.steps()) * t.learning_rate_stride;
+                set_coefficients(q, rates, t.updates + account_.steps(), batch_.of_lane[q].weight);
+                constant_coefficients_ &= t.learning_rate_stride == 0 && !t.optimizer.penalty_per_weight && may_share_corrections(t);
+            });
+        } else if (all_optimizers<T>[first_.optimizer.kind].corrects_moments) {
+            correct_learning_rates();
+        }
+    }
+
+    // Whether the corrections of moments are those of the first active member, or there are none.
+    bool may_share_corrections(const Training &t) const {
+        const OptimizerKernels<T> &kernels = all_optimizers<T>[first_.optimizer.kind];
+        const Training &other = *members_[active_[0]];
+        const Optimizer &a = t.optimizer, &b = other.optimizer;
+        return !kernels.corrects_moments || (!kernels.looks_ahead && t.updates == other.updates && a.beta_1 == b.beta_1 &&
+                                             a.beta_2 == b.beta_2 && a.epsilon_hat == b.epsilon_hat);
+    }
+    void correct_learning_rates() {
+        const int first = active_[0];
+        const MomentCorrections own = schedules_[first]->corrections(members_[first]->updates + account_.steps());
+        T corrected[size_t(lanes<T>)];
+        for (int q = 0; q < lanes<T>; q++) corrected[q] = T(own.learning_rate(learning_rates_[q]));
+        coefficients_.learning_rate = load(corrected);
+        coefficients_.root_scale = splat(T(own.root_scale));
     }
 
     void stop_learning(int q) {
@@ -224,6 +244,7 @@ template <class T> class LaneTraining {
     }
     void set_coefficients(int q, const double *learning_rate, int64_t updates, double batch_weight) {
         const Coefficients<T> own = (*schedules_[q])(learning_rate, updates, batch_weight);
+        learning_rates_[q] = *learning_rate;
         T of_lane[n_coefficients];
         std::memcpy(of_lane, &own, sizeof own);
         char *const to = reinterpret_cast<char *>(&coefficients_) + size_t(q) * sizeof(T);
@@ -260,7 +281,8 @@ template <class T> class LaneTraining {
     std::optional<CoefficientSchedule<T>> schedules_[size_t(lanes<T>)];
     std::optional<AverageSchedule> averages_[size_t(lanes<T>)];
     Coefficients<T, Vec<T>> coefficients_ = {};
-    bool constant_coefficients_ = false;
+    double learning_rates_[size_t(lanes<T>)];  // before the corrections of moments
+    bool constant_coefficients_ = false;       // but for these corrections, which are the same for all lanes
     bool has_snapshot_ = false;  // one was taken since the members have entered
     LaneAccount<lanes<T>> account_;
     SliceClock clock_{operations_per_row(first_.network, first_.x, first_.n_rows), first_.seconds};
