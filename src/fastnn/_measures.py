@@ -33,6 +33,9 @@ class Measures:
         checked, validates = checked_metrics(metrics), validation is not None
         self._trainer, self._validation = trainer, validation
         self._sets: list[tuple[str, Values]] = []
+        self.names: list[str] = []
+        if not checked and not validates:  # the most frequent case
+            return
         for prefix, own in of_sets(checked, validates=validates):
             rows = data if validation is None or not prefix else validation
             self._sets.append((prefix, Metrics(own, trainer, rows, "validation_data " if prefix else "").values))

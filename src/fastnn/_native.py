@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from fastnn._engine.losses import native_loss
+from fastnn._engine.networks import arguments_of
 from fastnn.losses import resolve as resolve_loss
 
 if TYPE_CHECKING:
@@ -32,6 +33,11 @@ HANDLE = "_native_handle"
 def network_of(model: MLP) -> _core.Network:
     """Return the engine's network, which holds the parameters of a model and computes with prepared data."""
     return model._network
+
+
+def architecture_of(model: MLP) -> tuple[Any, ...]:
+    """Return what the engine's networks of all models of the same architecture are made with."""
+    return arguments_of(network_of(model))
 
 
 def codes_of(model: MLP) -> tuple[int, ...]:
@@ -122,6 +128,17 @@ def take_average(trainer: Trainer) -> None:
     network = evaluated_network(trainer)
     if network is not network_of(trainer.model):
         restore_parameters(trainer.model, network.storage)
+
+
+def trainer_like(trainer: Trainer, model: MLP, random_state: Any) -> Trainer:
+    """Return a trainer with the settings of a new one, which need no check for a model of the same architecture.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `random_state` is no source of random numbers, or the model overrides a method that training would not call.
+    """
+    return trainer._like(model, random_state)
 
 
 def loss_of(trainer: Trainer) -> NativeLoss:

@@ -135,6 +135,11 @@ class Running:
             self.release()
         return self.history
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether anybody is told of the run's beginning and end."""
+        return bool(self._watchers)
+
     def begin(self) -> None:
         """Tell the watchers that the run begins. From now on, settings that are assigned wait for the end of an epoch."""
         self.trainer.__dict__["_running"] = True

@@ -144,6 +144,15 @@ class Configured:
         )
         return Native(settings, kind, start, rates)
 
+    def _native_like(self, native: Native) -> Native:
+        """Return the settings of a new trainer with the same settings, but for its model's parameters and its generator."""
+        changed = native.settings._replace(
+            moments=self._new_moments(len(native.settings.moments)),
+            bit_generator=self._rng.bit_generator,
+            averaging=self._native_averaging(None),
+        )
+        return native._replace(settings=changed, start=object())
+
     def _native_rate(self, rates: StepSettings | None) -> float:
         """Return the rate for steps in compiled code, or NaN if there can be none."""
         refused = rates is None or isinstance(self.averaging, SWA) or self.n_shards is not None or self.lazy_updates

@@ -184,6 +184,15 @@ class Trainer(GradientSteps, AveragedTrainer, ExportedTrainer):
         self.__dict__.update({name: CHECKS[name](name, value) for name, value in given.items()})
         self._start(self._new_native(None), 0)
 
+    def _like(self, model: MLP, random_state: Any) -> Trainer:
+        """Return a trainer with the settings of this new one, unchecked, for a model of the same architecture."""
+        check_model(model)
+        trainer = Trainer.__new__(Trainer)
+        trainer.__dict__.update(self.__dict__)
+        trainer.__dict__.update(model=model, _rng=CHECKS["_rng"]("", model._rng if random_state is None else random_state))
+        trainer._start(trainer._native_like(self._native), 0)
+        return trainer
+
     def _begin(self, model: MLP, loss: Loss, optimizer: Optimizer | LBFGS, **options: Any) -> None:
         Trainer.__init__(self, model, loss, optimizer, **options)
 

@@ -15,7 +15,7 @@ from fastnn._many.arguments import Spread, checked_models, rows_of_models
 from fastnn._many.data import SharedData, SharedValidation, count_rows, only_rows
 from fastnn._many.runs import Member, run_members
 from fastnn._measures import Measures
-from fastnn._native import check_epochs, learn_columns, take_average
+from fastnn._native import architecture_of, check_epochs, learn_columns, take_average, trainer_like
 from fastnn._progress import ProgressBar
 from fastnn._running import Running
 from fastnn._trainer import Trainer
@@ -48,10 +48,19 @@ class Members:
 
     def make_trainers(self, settings: Mapping[str, list[Any]]) -> None:
         """Make the trainers. `settings` has one value per model for each argument."""
-        self._trainers = []
+        random_states = settings["random_state"]
+        others = {name: values for name, values in settings.items() if name != "random_state"}
+        self._trainers: list[Trainer] = []
+        checked: dict[Any, Trainer] = {}  # one trainer of each architecture with the same objects as settings
         for k, model in enumerate(self._models):
+            own = {name: values[k] for name, values in others.items()}
+            key = architecture_of(model), *map(id, own.values())
             with self._named(k):
-                self._trainers.append(Trainer(model, **{name: values[k] for name, values in settings.items()}))
+                if key in checked:
+                    trainer = trainer_like(checked[key], model, random_states[k])
+                else:
+                    trainer = checked[key] = Trainer(model, random_state=random_states[k], **own)
+            self._trainers.append(trainer)
 
     def prepare(self, epochs: list[Any], validation: list[Any], metrics: list[Any], callbacks: list[Any]) -> None:
         """Check the arguments of the runs, each of which has one value per model."""
@@ -77,8 +86,7 @@ class Members:
                 members = []
                 for running in self._runs:
                     running.acquire()
-                    stack.callback(take_average, running.trainer)
-                    stack.callback(running.release)
+                    stack.callback(_end, running)
                     members.append(Member(running))
                 if type(self._X) is not np.ndarray:
                     for model in self._models:
@@ -99,6 +107,13 @@ class Members:
             if k == 0 and not self.spread.any_list:
                 raise
             raise type(error)(f"{error} (of model {k})") from None
+
+
+def _end(running: Running) -> None:
+    try:
+        running.release()
+    finally:
+        take_average(running.trainer)
 
 
 def _warn_of_diverged(members: list[Member]) -> None:

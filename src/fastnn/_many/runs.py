@@ -13,6 +13,7 @@ from fastnn import _epochs
 from fastnn._engine import core as _core
 from fastnn._epochs import Epochs
 from fastnn._errors import DivergedError
+from fastnn._native import network_of
 from fastnn._progress import ProgressBar
 from fastnn._running import Running
 
@@ -46,8 +47,8 @@ class Member:
 
     @property
     def work(self) -> int:
-        """The products of weights and rows in all epochs."""
-        return self.running.trainer.model.n_parameters * self.running.n_rows * self.running.epochs
+        """About the products of weights and rows in all epochs."""
+        return network_of(self.running.trainer.model).storage.size * self.running.n_rows * self.running.epochs
 
     @property
     def n_epochs(self) -> int:
@@ -129,7 +130,8 @@ def run_members(members: Sequence[Member], n_threads: int | None, progress: Prog
     with ExitStack() as stack:
         for member in members:
             member.running.begin()
-            stack.callback(member.running.tell_end)
+            if member.running.is_watched:
+                stack.callback(member.running.tell_end)
         if progress is not None:
             progress.on_train_begin(planned, done)
             stack.callback(progress.on_train_end, planned, done)
