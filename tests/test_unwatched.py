@@ -10,7 +10,7 @@ from _helpers import Silent, state_of
 from scipy import sparse
 
 from fastnn import MLP, SGD, Adam, DivergedError, Trainer, _unwatched
-from fastnn._history import FIRST_ROOM
+from fastnn._unwatched import MOST_EPOCHS
 
 X = np.random.default_rng(0).normal(size=(50, 4))
 Y = np.random.default_rng(1).normal(size=(50, 2))
@@ -43,7 +43,7 @@ def test_results_are_those_of_a_watched_run(inputs, options, weight, epochs):
 
 
 @pytest.mark.usefixtures("slices")
-@pytest.mark.parametrize("epochs", [FIRST_ROOM, FIRST_ROOM + 1])
+@pytest.mark.parametrize("epochs", [MOST_EPOCHS, MOST_EPOCHS + 1])
 def test_long_runs_are_those_of_a_watched_run(epochs):
     _compare(X, {}, None, epochs)
 

@@ -4,8 +4,9 @@ from contextlib import ExitStack
 
 from fastnn._errors import DIVERGED_STEP, NOTHING_ACCUMULATED, WEIGHTLESS, DivergedError
 
-# The number of losses that a run keeps until its caller reads them between two slices. No slice has more epochs.
-cdef int64_t max_epochs = 1 << 20
+# The number of losses that a run keeps until its caller reads them between two slices. No slice has more epochs. With the seconds,
+# they take half a MiB, which stays in the second-level cache.
+cdef int64_t max_epochs = 1 << 15
 
 
 cdef bint is_indices(cnp.ndarray a, int64_t n) except -1:

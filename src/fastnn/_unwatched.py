@@ -12,7 +12,7 @@ import numpy as np
 
 from fastnn._epochs import SLICE_SECONDS, Epochs
 from fastnn._errors import DivergedError
-from fastnn._history import FIRST_ROOM, History
+from fastnn._history import History
 from fastnn._measures import Measures
 
 if TYPE_CHECKING:
@@ -20,13 +20,16 @@ if TYPE_CHECKING:
     from fastnn._engine.training_data import TrainingData
     from fastnn._trainer import Trainer
 
+MOST_EPOCHS = 1000
+"""The number of epochs of a run up to which it is made here, with the engine's arrays as its history."""
+
 
 def is_unwatched(trainer: Trainer, epochs: int, metrics: Any, callbacks: Any, progress: Any) -> bool:
     """Return whether a run can be made by `run_unwatched`. Arguments that need a check may be measures or watchers."""
     if type(metrics) is not tuple or type(callbacks) is not tuple or metrics or callbacks or progress is not None:
         return False
     rates = trainer._wanted.rates
-    return rates is not None and rates.is_constant and 0 < epochs <= FIRST_ROOM
+    return rates is not None and rates.is_constant and 0 < epochs <= MOST_EPOCHS
 
 
 def run_unchecked(trainer: Trainer, X: Any, y: Any, data: TrainingData, epochs: int) -> History:
