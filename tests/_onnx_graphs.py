@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 def outputs_of(path: Any, X: Any) -> list[NDArray[Any]]:
-    """Return the outputs of a checked file in ONNX Runtime."""
+    """Return the outputs of a checked file in ONNX Runtime. X is the input, or a mapping from names to inputs."""
     import onnx
     import onnxruntime
 
@@ -17,7 +17,7 @@ def outputs_of(path: Any, X: Any) -> list[NDArray[Any]]:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    outputs = session.run(None, {session.get_inputs()[0].name: X})
+    outputs = session.run(None, X if isinstance(X, dict) else {session.get_inputs()[0].name: X})
     for declared, output in zip(session.get_outputs(), outputs, strict=True):
         assert len(declared.shape) == output.ndim
         assert declared.shape[1:] == list(output.shape[1:])

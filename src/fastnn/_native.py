@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from fastnn._engine.losses import NativeLoss
     from fastnn._engine.run_settings import NativeAveraging
     from fastnn._engine.training_data import TrainingData
-    from fastnn._exports.layers import Layer
+    from fastnn._exports.layers import Layer, Stage
     from fastnn._model import MLP
     from fastnn._trainer import Trainer
     from fastnn.losses import Loss
@@ -55,11 +55,9 @@ def drops_units(model: MLP) -> bool:
     return model._drops
 
 
-def layers_of(model: MLP) -> list[Layer]:
-    """Return the layers of a model, for exports, with live views of the parameters. It must have no embeddings."""
-    model._refuse_shared("layers")
-    model._refuse_embeddings("layers")
-    return model._layers()
+def parts_of(model: MLP) -> tuple[list[Layer], Stage | None]:
+    """Return the layers of a model, and its embeddings if it has any, for exports, with live views of the parameters."""
+    return model._layers(), model._stage()
 
 
 def model_of_layers(

@@ -22,13 +22,13 @@ def add_stage(graph: Graph, stage: Stage, inputs: str) -> str:
     for i, (embedding, parameters) in enumerate(stage.embeddings):
         outputs.append(FORMULAS[embedding.name](graph, embedding, parameters, inputs, f".{i}"))
     if stage.passed:
-        outputs.append(_columns(graph, stage.passed, inputs))
+        outputs.append(columns_of(graph, stage.passed, inputs))
     return graph.node("Concat", *outputs, axis=1)
 
 
-def _columns(graph: Graph, columns: Sequence[int], inputs: str) -> str:
+def columns_of(graph: Graph, columns: Sequence[int] | NDArray[np.int64], inputs: str) -> str:
     """Return the name of some columns, (n, columns)."""
-    return graph.node("Gather", inputs, graph.constant(list(columns), TensorProto.INT64, "columns"), axis=1)
+    return graph.node("Gather", inputs, graph.constant(columns, TensorProto.INT64, "columns"), axis=1)
 
 
 def _repeated(graph: Graph, embedding: Any, inputs: str) -> str:
@@ -46,7 +46,7 @@ def _flat(graph: Graph, embedding: Any, values: str) -> str:
 
 
 def _add_pbld(graph: Graph, embedding: Any, parameters: NDArray[Any], inputs: str, number: str) -> str:
-    parts, values = embedding.parts(parameters), _as_last(graph, _columns(graph, embedding.columns, inputs))
+    parts, values = embedding.parts(parameters), _as_last(graph, columns_of(graph, embedding.columns, inputs))
     phases = graph.constant(parts["phases"], name=f"phases{number}")
     angles = graph.node("Add", _angles(graph, parts, values, number), phases)
     linear = _columns_second(graph, _linear(graph, parts, graph.node("Cos", angles), number))
@@ -54,7 +54,7 @@ def _add_pbld(graph: Graph, embedding: Any, parameters: NDArray[Any], inputs: st
 
 
 def _add_plr(graph: Graph, embedding: Any, parameters: NDArray[Any], inputs: str, number: str) -> str:
-    parts, values = embedding.parts(parameters), _as_last(graph, _columns(graph, embedding.columns, inputs))
+    parts, values = embedding.parts(parameters), _as_last(graph, columns_of(graph, embedding.columns, inputs))
     angles = _angles(graph, parts, values, number)
     waves = graph.node("Concat", graph.node("Cos", angles), graph.node("Sin", angles), axis=2)
     linear = graph.node("Relu", _linear(graph, parts, waves, number))
@@ -67,7 +67,7 @@ def _add_one_hot(graph: Graph, embedding: Any, parameters: None, inputs: str, nu
 
 
 def _add_categorical(graph: Graph, embedding: Any, parameters: NDArray[Any], inputs: str, number: str) -> str:
-    x = _columns(graph, embedding.columns, inputs)
+    x = columns_of(graph, embedding.columns, inputs)
     n = graph.constant(np.array(embedding.categories), name=f"categories{number}")
     in_range = graph.node("And", graph.node("GreaterOrEqual", x, graph.constant(0.0)), graph.node("Less", x, n))
     known = graph.node("And", in_range, graph.node("Equal", graph.node("Floor", x), x))

@@ -192,12 +192,17 @@ class BaseMLP(StoredEstimator):
         "y" of shape (rows, n_outputs). The metadata have one entry, "fastnn", with the architecture, the classes and the
         feature names. For pipelines, use skl2onnx.
 
+        The input has the columns of X, in the network's dtype. With `categorical_features`, columns whose categories are
+        texts are an input of their own, of texts, whose name is that of the other input with "_text" behind it. If all
+        columns have texts, there is no other input. A missing number is NaN there, and a missing text any one that is no
+        category, such as an empty one.
+
         Parameters
         ----------
         path : str, bytes or path-like
             The file.
         input_name : str, default="X"
-            The name of the inputs.
+            The name of the input.
         output_names : sequence of str, default=None
             Other names of the outputs, in this order.
         batch_size : int, default=None
@@ -212,7 +217,8 @@ class BaseMLP(StoredEstimator):
         sklearn.exceptions.NotFittedError
             If the estimator is not fitted.
         TypeError, ValueError
-            If an option is wrong, there are several networks, or ONNX can't express an activation or the classes.
+            If an option is wrong, there are several networks, ONNX can't express an activation or the classes, or
+            categories that are numbers are the same in the network's dtype.
         OSError
             If the file can't be written. An existing file is then unchanged.
 
@@ -232,10 +238,9 @@ class BaseMLP(StoredEstimator):
         _members.refuse(self, "to_onnx", "write each of the members_")
         self._take_assigned()
         check_is_fitted(self, "network_")
-        _fitted.refuse_embeddings(self, "to_onnx", "; network_.to_onnx(path) writes the network, which takes codes")
         from fastnn.sklearn._to_onnx import to_onnx
 
-        to_onnx(self, path, output_names, input_name=input_name, batch_size=batch_size, opset=opset)
+        to_onnx(self, path, input_name, output_names, batch_size=batch_size, opset=opset)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the attributes, except for the views of the network, as plain values."""

@@ -206,7 +206,7 @@ def _distinct(column: int, values: Sequence[Any], like: NDArray[Any] | None = No
         raise TypeError(f"X: expected text or numbers in column {column} of categories, got other objects") from None
     expected, text = "text or numbers", None
     if like is not None and len(like):
-        text = isinstance(like.tolist()[0], str)
+        text = are_texts(like)
         expected = f"{'text' if text else 'numbers'}, as in fit,"
     for value in distinct:
         is_text = isinstance(value, str)
@@ -218,6 +218,11 @@ def _distinct(column: int, values: Sequence[Any], like: NDArray[Any] | None = No
 
 def _is_missing(value: Any) -> bool:
     return value is None or type(value).__name__ in _MISSING_TYPES or bool(value != value)
+
+
+def are_texts(categories: NDArray[Any]) -> bool:
+    """Return whether the categories of a column are texts; a column without any counts as one of numbers."""
+    return len(categories) > 0 and isinstance(categories.tolist()[0], str)
 
 
 # ---- Embeddings ----

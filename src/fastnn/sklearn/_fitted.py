@@ -31,11 +31,11 @@ def input_gradients(model: MLP, X: Any) -> NDArray[Any]:
     return gradients[:, 0] if model.layer_sizes[-1] == 1 else gradients
 
 
-def refuse_embeddings(estimator: Any, method: str, way: str = "") -> None:
+def refuse_embeddings(estimator: Any, method: str) -> None:
     """Raise ValueError if a fitted estimator has embeddings, for a method without them."""
     network = vars(estimator).get("network_")
     if network is not None and network.embeddings:
-        raise ValueError(f"{method}: expected an estimator without embeddings, got {list(network.embeddings)}{way}")
+        raise ValueError(f"{method}: expected an estimator without embeddings, got {list(network.embeddings)}")
 
 
 def sizes_of(coefs: Any, intercepts: Any, n_layers: int | None = None, n_inputs: int | None = None) -> tuple[int, ...]:

@@ -20,11 +20,13 @@ try:
 except ImportError as error:
     raise ImportError(f'conversion to ONNX needs skl2onnx: pip install "fastnn-cpu[onnx]" ({error})') from error
 
+from fastnn._exports.onnx_embeddings import add_stage
 from fastnn._exports.onnx_graph import Graph, add_network
-from fastnn._native import layers_of
+from fastnn._native import parts_of
 from fastnn.sklearn import _patching
+from fastnn.sklearn._categories import has_categories
 from fastnn.sklearn._classifier import MLPClassifier
-from fastnn.sklearn._fitted import refuse_embeddings
+from fastnn.sklearn._onnx_categories import add_codes, text_columns
 from fastnn.sklearn._onnx_classes import add_labels, add_probabilities
 from fastnn.sklearn._originals import ORIGINALS
 from fastnn.sklearn._regressor import MLPRegressor
@@ -72,11 +74,18 @@ def _add_network(scope: Any, operator: Any, container: Any) -> tuple[_Graph, str
     """Add the network, in float64 for inputs in float64, otherwise in float32; return graph and outputs' name."""
     estimator = operator.raw_operator
     estimator._take_assigned()
-    refuse_embeddings(estimator, "convert_sklearn", "; network_.to_onnx(path) writes the network, which takes codes")
+    if texts := text_columns(estimator):
+        raise ValueError(
+            f"convert_sklearn: expected categories that are numbers, got texts in column {texts[0]}; the method "
+            "to_onnx(path) of the estimator writes them too"
+        )
     double = guess_proto_type(operator.inputs[0].type) == TensorProto.DOUBLE
     graph = _Graph(scope, container, TensorProto.DOUBLE if double else TensorProto.FLOAT)
     values = graph.node("Cast", operator.inputs[0].full_name, to=graph.real)
-    return graph, add_network(graph, layers_of(estimator.network_), values)
+    if has_categories(estimator):
+        values = add_codes(graph, estimator, values)
+    layers, stage = parts_of(estimator.network_)
+    return graph, add_network(graph, layers, values if stage is None else add_stage(graph, stage, values))
 
 
 # ---- The regressor ----

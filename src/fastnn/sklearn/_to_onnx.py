@@ -10,12 +10,13 @@ from sklearn.base import is_classifier
 from fastnn._exports import onnx_writer
 from fastnn._exports.onnx_graph import FileGraph
 from fastnn._exports.onnx_package import TensorProto
-from fastnn._native import layers_of
+from fastnn._native import parts_of
 from fastnn._storage.write_file import FilePath
+from fastnn.sklearn._onnx_categories import front_of
 from fastnn.sklearn._onnx_classes import add_labels, add_probabilities, is_text
 
 
-def to_onnx(estimator: Any, path: FilePath, output_names: Sequence[str] | None, **options: Any) -> None:
+def to_onnx(estimator: Any, path: FilePath, input_name: str, output_names: Sequence[str] | None, **options: Any) -> None:
     """Write a fitted estimator to an ONNX file; see the method of the same name."""
     classifies = is_classifier(estimator)
     expected = ("label", "probabilities") if classifies else ("y",)
@@ -24,12 +25,22 @@ def to_onnx(estimator: Any, path: FilePath, output_names: Sequence[str] | None, 
         raise TypeError(f"output_names: expected names such as {expected}, got {names!r}")
     if len(names) != len(expected):
         raise ValueError(f"output_names: expected {len(expected)} such as {expected}, got {len(names)}")
-    layers = layers_of(estimator.network_)
-    description = onnx_writer.describe(layers, getattr(estimator, "feature_names_in_", None))
+    layers, stage = parts_of(estimator.network_)
+    description = onnx_writer.describe(layers, getattr(estimator, "feature_names_in_", None), estimator.n_features_in_)
     if classifies:
         description["classes"] = estimator.classes_.tolist()
         options["head"] = _head(estimator, *names)
-    onnx_writer.write(path, layers, output_names=names, description=description, **options)
+    front = front_of(estimator, input_name)
+    onnx_writer.write(
+        path,
+        layers,
+        input_name=input_name,
+        output_names=names,
+        description=description,
+        stage=stage,
+        front=front,
+        **options,
+    )
 
 
 def _head(classifier: Any, labels: str, probabilities: str) -> onnx_writer.Head:
