@@ -20,12 +20,12 @@ import pytest
 from _embedded import NETWORKS, categories_of, data_for, model_with
 from _helpers import run_script
 
-from fastnn import MLP
+from fastnn import MLP, SharedEnsemble
 from fastnn._engine import core as _core
 from fastnn._exports.c.functions import ACTIVATIONS
 from fastnn._exports.c.literals import literal
 from fastnn._exports.c.source import source
-from fastnn.embeddings import Categorical, OneHot, PiecewiseLinear
+from fastnn.embeddings import PBLD, Categorical, OneHot, PiecewiseLinear
 
 COMPILERS = [name for name in ("gcc", "clang") if shutil.which(name)] or [name for name in ("cc",) if shutil.which(name)]
 pytestmark = pytest.mark.skipif(not COMPILERS, reason="there is no C compiler")
@@ -98,7 +98,28 @@ def networks():
         X[50:][rng.random((10, sizes[0])) < 0.1] = np.inf
         X[55:][rng.random((5, sizes[0])) < 0.1] = np.nan
         result[f"{prefix}{'_'.join(map(str, sizes))}_{dtype}"] = model, X.astype(dtype)
-    return result | embedded_networks()
+    return result | embedded_networks() | shared_networks()
+
+
+def shared_networks():
+    """Return shared ensembles and their inputs."""
+    result = {}
+    options = [
+        ((3, 7, 5, 2), {"output_activation": "softmax"}),
+        ((4, 1), {}),
+        ((4, 33, 6), {"output_activation": "sigmoid", "normalization": "layer_norm", "normalization_place": "after"}),
+        ((3, 20, 9, 130), {"embeddings": PBLD(columns=(0, 2)), "parametric_activation": True}),
+    ]
+    for dtype, kind, (i, (sizes, own)) in itertools.product(DTYPES, ("mini", "full"), enumerate(options)):
+        shared = SharedEnsemble(n_members=i + 2, kind=kind)
+        model = MLP(sizes, "tanh", shared=shared, dtype=dtype, random_state=i, **own)
+        rng = np.random.default_rng(i)
+        for parameter in model.parameters:
+            parameter += 0.3 * rng.normal(size=parameter.shape)
+        X = rng.normal(size=(40, sizes[0])) * 10.0 ** rng.integers(-2, 3, size=(40, 1))
+        X[:10][rng.random((10, sizes[0])) < 0.1] = 0
+        result[f"{kind}{i}_{dtype}"] = model, X.astype(dtype)
+    return result
 
 
 def embedded_networks():

@@ -296,10 +296,9 @@ def test_sparse_rows_are_refused_before_anything_changes():
     np.testing.assert_array_equal(model.to_vector(), before)
 
 
-def test_doors_of_single_networks_refuse_members(tmp_path):
+def test_doors_of_single_networks_refuse_members():
     model = model_with((3, 5, 2))
     for method, call in (
-        ("to_c", lambda: model.to_c(tmp_path / "x.c")),
         ("to_torch", model.to_torch),
         ("to_torch", lambda: Trainer(model).to_torch()),
         ("init_from_data", lambda: model.init_from_data(np.ones((5, 3)))),
@@ -308,4 +307,3 @@ def test_doors_of_single_networks_refuse_members(tmp_path):
             ValueError, match=rf"{method}: expected a single network, got a model with shared=SharedEnsemble\("
         ):
             call()
-    assert not list(tmp_path.iterdir())

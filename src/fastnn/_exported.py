@@ -58,7 +58,7 @@ class Exported(Stored):
         """Raise ValueError if the model is a shared ensemble, for methods that take one network."""
         if self.shared is not None:
             raise ValueError(
-                f"{method}: expected a single network, got a model with shared={self.shared!r}; to_onnx writes it too"
+                f"{method}: expected a single network, got a model with shared={self.shared!r}; to_onnx and to_c write it"
             )
 
     @explained
@@ -210,7 +210,6 @@ class Exported(Stored):
         """
         from fastnn._exports.c import source as _c_source
 
-        self._refuse_shared("to_c")
         _c_source.write(path, self._layers(), name, float_dtype(dtype), self.feature_names, self._stage())
 
     def to_torch(self) -> Any:

@@ -152,3 +152,9 @@ class Layer:
             *(normalization, converted(self.scales), converted(self.alphas), residual),
             output_scales=converted(self.output_scales),
         )
+
+
+def widths_of(layers: Sequence[Layer]) -> list[int]:
+    """Return the number of units of each layer; for a shared ensemble, those of one member."""
+    *hidden, last = (layer.weights.shape[1] for layer in layers)
+    return [*hidden, last // layers[0].n_members]

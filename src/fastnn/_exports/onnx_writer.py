@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastnn._checks.scalars import integer
-from fastnn._exports.layers import Layer, Stage
+from fastnn._exports.layers import Layer, Stage, widths_of
 from fastnn._exports.onnx_embeddings import add_stage
 from fastnn._exports.onnx_graph import FileGraph, add_network, check_activations
 from fastnn._exports.onnx_package import TensorProto, defs, helper
@@ -71,7 +71,7 @@ def write(
     values = add_network(graph, layers, values if stage is None else add_stage(graph, stage, values))
     if head is None:
         graph.rename(values, output_names[0])
-        ends: Sequence[tuple[str, int, int | None]] = [(output_names[0], real, _n_outputs(layers))]
+        ends: Sequence[tuple[str, int, int | None]] = [(output_names[0], real, widths_of(layers)[-1])]
     else:
         ends = head(graph, values)
     outputs = [
@@ -115,15 +115,10 @@ def _check_names(input_names: Sequence[Any], output_names: Sequence[Any]) -> Non
         raise ValueError(f"input_name, output_name: expected different names, got {', '.join(map(repr, names))}")
 
 
-def _n_outputs(layers: Sequence[Layer]) -> int:
-    return len(layers[-1].bias) // layers[0].n_members
-
-
 def describe(layers: Sequence[Layer], feature_names: Sequence[str] | None, n_in: int | None = None) -> dict[str, Any]:
     """Return the content of the metadata: the architecture, and the names of the inputs."""
-    widths = (*(len(layer.bias) for layer in layers[:-1]), _n_outputs(layers))
     return {
-        "layer_sizes": [len(layers[0].weights) if n_in is None else n_in, *widths],
+        "layer_sizes": [len(layers[0].weights) if n_in is None else n_in, *widths_of(layers)],
         "activations": [str(layer.activation) for layer in layers],
         "feature_names": None if feature_names is None else list(feature_names),
     }

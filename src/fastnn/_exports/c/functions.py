@@ -72,6 +72,14 @@ static void @scale(const @real *scales, const @real *x, @real *y, int n)
     for (i = 0; i < n; i++) y[i] = x[i] * scales[i];
 }
 """
+FINISH_SUMS = """
+/* Multiplies each sum by its factor, and adds its bias. */
+static void @finish_sums(const @real *scales, const @real *biases, @real *y, int n)
+{
+    int i;
+    for (i = 0; i < n; i++) y[i] = y[i] * scales[i] + biases[i];
+}
+"""
 ADD = """
 /* Adds values to others. */
 static void @add(const @real *x, @real *y, int n)

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from fastnn._exports.c import embeddings
-from fastnn._exports.layers import Layer, Stage
+from fastnn._exports.layers import Layer, Stage, widths_of
 from fastnn._version import __version__
 
 _TEXT = """\
 /* A neural network, exported by fastnn {version}.
  *
  * Layers          {sizes}{embeddings}
- * Activations     {activations}{scales}
+ * Activations     {activations}{scales}{members}
  * Declaration     {declaration}
  * Inputs          {n_in} in x: one row{features}
  * Outputs         {n_out} in y, which must not overlap x
@@ -34,6 +34,8 @@ _TEXT = """\
  * Options that change arithmetic, such as -ffast-math and -ffp-contract=fast, may change the bits.
  */
 """
+_MEMBERS = """
+ * Members         {}, with scales and outputs of their own, of which y is the mean"""
 
 
 @dataclass(frozen=True)
@@ -55,13 +57,15 @@ def header(
 ) -> str:
     """Return the comment."""
     c_type = "float" if dtype == np.float32 else "double"
-    sizes = [layers[0].weights.shape[0], *(layer.bias.size for layer in layers)]
+    sizes, n_members = [layers[0].weights.shape[0], *widths_of(layers)], layers[0].n_members
+    n_products = n_members * sum(map(_products, layers[:-1])) + _products(layers[-1])
     return _TEXT.format(
         version=__version__,
         sizes=" -> ".join(map(str, sizes if stage is None else [stage.n_in, *sizes])),
         embeddings="" if stage is None else _embedded(stage),
         activations=", ".join(map(_described, layers)),
         scales="" if layers[0].scales is None else "; inputs times trained scales",
+        members="" if n_members == 1 else _MEMBERS.format(n_members),
         declaration=f'void {name}(const {c_type} *x, {c_type} *y); in C++ after extern "C"',
         n_in=sizes[0] if stage is None else stage.n_in,
         n_out=sizes[-1],
@@ -69,7 +73,7 @@ def header(
         constants=memory.constants * dtype.itemsize,
         least_stack=memory.stack * dtype.itemsize + 64,  # and the partial sums
         most_stack=memory.stack * dtype.itemsize + 512,
-        multiply_adds=sum(map(_products, layers)) + (0 if stage is None else embeddings.products(stage)),
+        multiply_adds=n_products + (0 if stage is None else embeddings.products(stage)),
         fma="fmaf" if dtype == np.float32 else "fma",
         sqrt="sqrtf" if dtype == np.float32 else "sqrt",
         dtype=dtype.name,

@@ -9,7 +9,7 @@ import numpy as np
 
 from fastnn._exports.c import embeddings
 from fastnn._exports.c.functions import reads_bits
-from fastnn._exports.layers import Layer, Stage
+from fastnn._exports.layers import Layer, Stage, widths_of
 
 _TYPES = """
 typedef char @needs_a_@real_of_%(bits)d_bits[sizeof(@real) == %(bytes)d ? 1 : -1];
@@ -100,6 +100,6 @@ def preamble(layers: Sequence[Layer], prefix: str, dtype: np.dtype[Any], narrow:
         yield _TILES % {"wide": 512 // dtype.itemsize, "medium": 128 // dtype.itemsize}
     if adds_up(layers, narrow):
         yield f"\n#define @LANES {lanes}\n"
-    sizes = {"n_in": layers[0].weights.shape[0] if stage is None else stage.n_in, "n_out": layers[-1].bias.size}
+    sizes = {"n_in": layers[0].weights.shape[0] if stage is None else stage.n_in, "n_out": widths_of(layers)[-1]}
     yield _TYPES % ({"bytes": dtype.itemsize, "bits": 8 * dtype.itemsize} | sizes)
     yield _OPEN

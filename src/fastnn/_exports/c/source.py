@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn._exports.c import embeddings
+from fastnn._exports.c import embeddings, members
 from fastnn._exports.c.functions import (
     ACTIVATIONS,
     ADD,
+    FINISH_SUMS,
     KEEP,
     SCALE,
     activation_functions,
@@ -23,7 +24,7 @@ from fastnn._exports.c.header import Memory, header
 from fastnn._exports.c.literals import array
 from fastnn._exports.c.names import check_name
 from fastnn._exports.c.preamble import CLOSE, adds_up, preamble
-from fastnn._exports.layers import Layer, Normalization, Residual, Stage, begins_at
+from fastnn._exports.layers import Layer, Normalization, Residual, Stage, begins_at, widths_of
 from fastnn._storage.write_file import FilePath, file_name, write_file
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def source(
     check_name(name)
     converted = [_converted(index, layer, dtype) for index, layer in enumerate(layers)]
     stage = None if stage is None else _converted_stage(stage, dtype)
-    prefix, narrow = name.rstrip("_"), layers[-1].bias.size <= _NARROW
+    prefix, narrow = name.rstrip("_"), layers[-1].bias.size <= _NARROW or layers[0].n_members > 1
     buffers = _buffers(layers)
     parts = [
         header(
@@ -100,9 +101,9 @@ def _converted(index: int, layer: Layer, dtype: np.dtype[Any]) -> Layer:
     normalization = _converted_normalization(index, layer.normalization, dtype)
     scales = None if layer.scales is None else _parameters(f"scales[{index}]", layer.scales, dtype)
     alphas = None if layer.alphas is None else _parameters(f"alphas[{index}]", layer.alphas, dtype)
-    return Layer(
-        weights, bias, layer.activation, slopes, normalization, scales, alphas, _converted_residual(index, layer, dtype)
-    )
+    residual, of_sums = _converted_residual(index, layer, dtype), layer.output_scales
+    output_scales = None if of_sums is None else _parameters(f"output_scales[{index}]", of_sums, dtype)
+    return Layer(weights, bias, layer.activation, slopes, normalization, scales, alphas, residual, output_scales)
 
 
 def _converted_stage(stage: Stage, dtype: np.dtype[Any]) -> Stage:
@@ -113,7 +114,9 @@ def _converted_stage(stage: Stage, dtype: np.dtype[Any]) -> Stage:
 
 
 def _memory(layers: Sequence[Layer], buffers: tuple[int, int], stage: Stage | None) -> Memory:
-    constants, stack = sum(map(_size, layers)), sum(buffers) + sum(_streams(layers).values())
+    constants, stack = sum(map(_size, layers)) + members.n_zeros(layers), sum(buffers) + sum(_streams(layers).values())
+    if layers[0].n_members > 1:
+        stack += widths_of(layers)[-1]
     if stage is not None:
         constants, stack = constants + embeddings.size(stage), stack + len(layers[0].weights)
     return Memory(constants, stack)
@@ -155,6 +158,7 @@ def _size(layer: Layer) -> int:
 def _others_of(layer: Layer) -> Iterator[tuple[str, NDArray[Any]]]:
     """Yield the names and the values of the other parameters of a layer."""
     arrays = {"slopes": layer.slopes, "alphas": layer.alphas, "scales": layer.scales}
+    arrays |= {"output_scales": layer.output_scales}
     if layer.residual is not None:
         arrays |= {"projection": layer.residual.projection}
     if layer.normalization is not None:
@@ -165,8 +169,9 @@ def _others_of(layer: Layer) -> Iterator[tuple[str, NDArray[Any]]]:
 def _constants(index: int, layers: Sequence[Layer], narrow: bool) -> Iterator[str]:
     layer, by_outputs = layers[index], narrow and index == len(layers) - 1
     n_in, n_out = layer.weights.shape
-    rows = f"{n_out} rows of {n_in}, one per output" if by_outputs else f"{n_in} rows of {n_out}, one per input"
-    yield f"/* Layer {index + 1}: {n_in} -> {n_out}, {layer.activation}. Weights: {rows}. */\n"
+    of_members = " of each member" if layers[0].n_members > 1 else ""
+    rows = f"{n_out} rows of {n_in}, one per output{of_members}" if by_outputs else f"{n_in} rows of {n_out}, one per input"
+    yield f"/* Layer {index + 1}: {n_in} -> {widths_of(layers)[index]}, {layer.activation}. Weights: {rows}. */\n"
     yield array(f"@weights_{index + 1}", layer.weights.T if by_outputs else layer.weights)
     yield array(f"@biases_{index + 1}", layer.bias)
     for name, values in _others_of(layer):
@@ -179,7 +184,7 @@ def _functions(
     layers: Sequence[Layer], prefix: str, dtype: np.dtype[Any], narrow: bool, stage: Stage | None
 ) -> Iterator[str]:
     dense = layers[:-1] if narrow else layers
-    widest, total = max((layer.bias.size for layer in dense), default=0), adds_up(layers, narrow)
+    widest, total = max((layer.weights.shape[1] for layer in dense), default=0), adds_up(layers, narrow)
     connections = [layer.residual for layer in layers if layer.residual is not None]
     if connections:
         yield rendered(KEEP, prefix, dtype)
@@ -187,6 +192,8 @@ def _functions(
         yield rendered(ADD, prefix, dtype)
     if layers[0].scales is not None:
         yield rendered(SCALE, prefix, dtype)
+    if layers[0].output_scales is not None:
+        yield rendered(FINISH_SUMS, prefix, dtype)
     yield from layer_functions(prefix, dtype, widest, narrow, total=total)
     yield from normalization_functions(prefix, dtype, [each.name for each in (x.normalization for x in layers) if each])
     activations = [str(layer.activation) for layer in layers]
@@ -201,14 +208,14 @@ def _buffers(layers: Sequence[Layer]) -> tuple[int, int]:
 
     Scaled inputs have the place of the second layer's outputs.
     """
-    sizes = [layer.bias.size for layer in layers[:-1]]
-    scaled = 0 if layers[0].scales is None else layers[0].scales.size
+    sizes = [layer.weights.shape[1] for layer in layers[:-1]]
+    scaled = 0 if layers[0].scales is None else len(layers[0].weights)
     return max(sizes[::2], default=0), max([scaled, *sizes[1::2]])
 
 
 def _streams(layers: Sequence[Layer]) -> dict[int, int]:
     """Return the sizes of the arrays with the values where residual connections begin, by the layers before them."""
-    sizes = [len(layers[0].weights), *(layer.bias.size for layer in layers)]
+    sizes = [len(layers[0].weights), *widths_of(layers)]
     return {begin: size for begin, size in enumerate(sizes) if begins_at(layers, begin)}
 
 
@@ -245,23 +252,39 @@ def _predict(layers: Sequence[Layer], name: str, buffers: tuple[int, int], narro
     if stage is not None:
         lines = [f"    @real inputs[{len(layers[0].weights)}];", *lines, *embeddings.calls(stage)]
         source = "inputs"
-    if layers[0].scales is not None:
-        lines.append(f"    @scale(@scales_1, {source}, even, {layers[0].scales.size});")
-        source = "even"
-    lines += _kept_stream(0, source, streams)
-    for index, layer in enumerate(layers):
-        last = index == len(layers) - 1
-        to = "y" if last else ("odd", "even")[index % 2]
-        lines += _layer_calls(layer, index, source, to, last and narrow, streams)
-        source = to
+    if layers[0].n_members > 1:
+        lines = members.looped(layers, lines, _all_layers(layers, source, "own", narrow, streams))
+    else:
+        lines += _all_layers(layers, source, "y", narrow, streams)
     return f"\nvoid {name}(const @real *x, @real *y)\n{{\n" + "\n".join(lines) + "\n}\n"
 
 
-def _layer_calls(layer: Layer, index: int, source: str, to: str, narrow: bool, streams: dict[int, int]) -> list[str]:
+def _all_layers(layers: Sequence[Layer], source: str, result: str, narrow: bool, streams: dict[int, int]) -> list[str]:
+    """Return the calls of all layers; the last one sets the array `result`."""
+    lines = []
+    if layers[0].scales is not None:
+        lines.append(members.scale_call(layers, 0, source, "even"))
+        source = "even"
+    lines += _kept_stream(0, source, streams)
+    for index in range(len(layers)):
+        last = index == len(layers) - 1
+        to = result if last else ("odd", "even")[index % 2]
+        lines += _layer_calls(layers, index, source, to, last and narrow, streams)
+        source = to
+    return lines
+
+
+def _layer_calls(
+    layers: Sequence[Layer], index: int, source: str, to: str, narrow: bool, streams: dict[int, int]
+) -> list[str]:
     """Return the calls of a layer, from its inputs to its outputs."""
-    n_in, n_out = layer.weights.shape
-    function = "@narrow" if narrow else "@dense"
-    calls = [f"    {function}(@weights_{index + 1}, @biases_{index + 1}, {n_in}, {n_out}, {source}, {to});"]
+    layer, n_out = layers[index], widths_of(layers)[index]
+    if layers[0].n_members > 1:
+        calls = members.sum_calls(layers, index, source, to)
+    else:
+        function = "@narrow" if narrow else "@dense"
+        sizes = f"{len(layer.weights)}, {n_out}"
+        calls = [f"    {function}(@weights_{index + 1}, @biases_{index + 1}, {sizes}, {source}, {to});"]
     normalize = []
     if layer.normalization is not None:
         parameters = "".join(f"@{name}_{index + 1}, " for name, _ in _others_of(layer) if name in ("gains", "shifts"))
