@@ -299,7 +299,6 @@ def test_sparse_rows_are_refused_before_anything_changes():
 def test_doors_of_single_networks_refuse_members():
     model = model_with((3, 5, 2))
     for method, call in (
-        ("to_torch", model.to_torch),
         ("to_torch", lambda: Trainer(model).to_torch()),
         ("init_from_data", lambda: model.init_from_data(np.ones((5, 3)))),
     ):

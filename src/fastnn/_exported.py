@@ -57,9 +57,7 @@ class Exported(Stored):
     def _refuse_shared(self, method: str) -> None:
         """Raise ValueError if the model is a shared ensemble, for methods that take one network."""
         if self.shared is not None:
-            raise ValueError(
-                f"{method}: expected a single network, got a model with shared={self.shared!r}; to_onnx and to_c write it"
-            )
+            raise ValueError(f"{method}: expected a single network, got a model with shared={self.shared!r}")
 
     @explained
     def to_onnx(
@@ -217,7 +215,8 @@ class Exported(Stored):
 
         Embeddings, scales of inputs, parametric activations and residual connections become modules of fastnn, since PyTorch
         has none for them. With residual connections, the whole is a `Residual`, a Sequential in which a module `Keep` stands
-        where connections begin, and `Add` where one ends.
+        where connections begin, and `Add` where one ends. The last module of a shared ensemble, `MeanOfMembers`, returns the
+        outputs of all members (n, n_members, n_out) in training, in which each of them has a loss.
 
         Returns
         -------
@@ -250,7 +249,6 @@ class Exported(Stored):
         """
         from fastnn._exports import pytorch_modules
 
-        self._refuse_shared("to_torch")
         return pytorch_modules.module_of(self._layers(), self.dropout, self.input_dropout, self._stage())
 
     @classmethod

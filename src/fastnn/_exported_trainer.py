@@ -81,7 +81,7 @@ class ExportedTrainer(StoredTrainer):
         ValueError
             If a setting has no counterpart in PyTorch: a schedule, "lbfgs", Lion, Muon, `l1`, `clip_norm`, `clip_value`,
             `averaging`, `l2` together with AdamW, or gradients that wait for `apply`. The same holds for activations that
-            PyTorch lacks, and for embeddings.
+            PyTorch lacks, for embeddings and for shared ensembles.
         ImportError
             If PyTorch is not installed.
 
@@ -94,6 +94,7 @@ class ExportedTrainer(StoredTrainer):
         from fastnn._exports.pytorch_reader import dense_layers
 
         self.model._refuse_embeddings("to_torch")
+        self.model._refuse_shared("to_torch")
         self._check_for_torch()
         module = self.model.to_torch().train()
         moments = [self.model._views(moment) for moment in self._moments]

@@ -48,9 +48,12 @@ def module_of(layers: Sequence[Layer], dropout: Sequence[float], input_dropout: 
         from fastnn._exports.pytorch_embeddings import embed_module
 
         parts.append(embed_module(stage, getattr(torch, layers[0].weights.dtype.name)))
+    n_members = layers[0].n_members
+    if n_members > 1:  # each of which drops inputs of its own
+        parts.append(_scaled_members(layers[0]))
     if input_dropout:
         parts.append(torch.nn.Dropout(input_dropout))
-    if layers[0].scales is not None:
+    if n_members == 1 and layers[0].scales is not None:
         parts.append(_scale_module(torch, layers[0].scales))
     if all(layer.residual is None for layer in layers):
         container = torch.nn.Sequential
@@ -61,25 +64,26 @@ def module_of(layers: Sequence[Layer], dropout: Sequence[float], input_dropout: 
         parts += [Keep(0)] if begins_at(layers, 0) else []
     for i, (layer, rate) in enumerate(zip(layers, (*dropout, 0.0), strict=True)):
         kept = [Keep(i + 1)] if begins_at(layers, i + 1) else []
-        parts += _modules_of(torch, layer, rate, kept)
+        if i and layer.scales is not None:
+            parts.append(_scaled_members(layer))
+        parts += _modules_of(torch, layers, i, rate, kept)
+    if n_members > 1:
+        from fastnn._exports.pytorch_members import MeanOfMembers
+
+        parts.append(MeanOfMembers())
     return container(*parts).eval()
 
 
-def _modules_of(torch: Any, layer: Layer, dropout: float, kept: list[Any]) -> Iterator[Any]:
+def _modules_of(torch: Any, layers: Sequence[Layer], index: int, dropout: float, kept: list[Any]) -> Iterator[Any]:
     """Yield the modules of a layer. `kept` is the Keep of its outputs, if connections begin there."""
-    n_in, n_out = layer.weights.shape
-    dtype = getattr(torch, layer.weights.dtype.name)
-    # Without initial values: drawing them would change PyTorch's random numbers.
-    linear = torch.nn.utils.skip_init(torch.nn.Linear, n_in, n_out, dtype=dtype)
-    _copy(torch, layer.weights.T, linear.weight)
-    _copy(torch, layer.bias, linear.bias)
-    yield linear
+    layer, n_members = layers[index], layers[0].n_members
+    yield _linear_module(torch, layer, n_members if index == len(layers) - 1 else 1)
     if layer.normalizes("before"):
         yield _normalization_module(torch, layer)
     if layer.adds("before"):
         yield _add_module(torch, layer)
     if layer.activation != "identity":
-        yield _activation_module(torch, layer)
+        yield _activation_module(torch, layer, n_members)
     drops_last = layer.normalizes("after") and not layer.adds("after")
     if dropout and not drops_last:
         yield torch.nn.Dropout(dropout)
@@ -90,6 +94,33 @@ def _modules_of(torch: Any, layer: Layer, dropout: float, kept: list[Any]) -> It
         yield _normalization_module(torch, layer)
     if dropout and drops_last:
         yield torch.nn.Dropout(dropout)
+
+
+def _linear_module(torch: Any, layer: Layer, separate: int) -> Any:
+    """Return the module of a layer's sums, in which that number of members have weights of their own."""
+    n_in, n_out = layer.weights.shape
+    if separate > 1:
+        from fastnn._exports.pytorch_members import LinearOfMembers
+
+        weights = layer.weights.T.reshape(separate, -1, n_in)
+        return LinearOfMembers(weight=_tensor(weights), bias=_tensor(layer.bias.reshape(separate, -1)))
+    if layer.output_scales is not None:
+        from fastnn._exports.pytorch_members import ScaledLinear
+
+        scales, biases = _tensor(layer.output_scales), _tensor(layer.bias)
+        return ScaledLinear(weight=_tensor(layer.weights.T), scale=scales, bias=biases)
+    # Without initial values: drawing them would change PyTorch's random numbers.
+    linear = torch.nn.utils.skip_init(torch.nn.Linear, n_in, n_out, dtype=getattr(torch, layer.weights.dtype.name))
+    _copy(torch, layer.weights.T, linear.weight)
+    _copy(torch, layer.bias, linear.bias)
+    return linear
+
+
+def _scaled_members(layer: Layer) -> Any:
+    from fastnn._exports.pytorch_members import ScaledMembers
+
+    assert layer.scales is not None
+    return ScaledMembers(weight=_tensor(layer.scales))
 
 
 def _add_module(torch: Any, layer: Layer) -> Any:
@@ -113,7 +144,7 @@ def _scale_module(torch: Any, scales: NDArray[Any]) -> Any:
     return module
 
 
-def _activation_module(torch: Any, layer: Layer) -> Any:
+def _activation_module(torch: Any, layer: Layer, n_members: int) -> Any:
     assert isinstance(layer.activation, str)
     known = ACTIVATIONS[layer.activation]
     if layer.slopes is None:
@@ -121,7 +152,11 @@ def _activation_module(torch: Any, layer: Layer) -> Any:
         return module if layer.alphas is None else _parametric_module(torch, module, layer.alphas)
     prelu = torch.nn.PReLU(len(layer.slopes), dtype=getattr(torch, layer.slopes.dtype.name))
     _copy(torch, layer.slopes, prelu.weight)
-    return prelu
+    if n_members == 1:
+        return prelu
+    from fastnn._exports.pytorch_members import ByMember
+
+    return ByMember(prelu)  # whose channels are the second axis
 
 
 def _parametric_module(torch: Any, activation: Any, alphas: NDArray[Any]) -> Any:
@@ -141,6 +176,13 @@ def _normalization_module(torch: Any, layer: Layer) -> Any:
     if given.shifts is not None:
         _copy(torch, given.shifts, module.bias)
     return module
+
+
+def _tensor(array: NDArray[Any]) -> Any:
+    """Return a tensor with a copy of an array."""
+    import torch
+
+    return torch.from_numpy(np.array(array, order="C"))
 
 
 def _copy(torch: Any, array: NDArray[Any], parameter: Any) -> None:
