@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import pickle
 
 import numpy as np
@@ -222,7 +223,7 @@ def test_shards_train_members(kind):
 @pytest.mark.parametrize("network", NETWORKS, ids=IDS)
 @pytest.mark.parametrize("opset", [13, None])
 def test_onnx_files_compute_the_means_of_members(network, opset, tmp_path):
-    pytest.importorskip("onnx")
+    onnx = pytest.importorskip("onnx")
     runtime = pytest.importorskip("onnxruntime")
     options = {"output_activation": "softmax"} if network[0][-1] > 2 else {}
     model = model_with(*network, np.float32, **options)
@@ -232,6 +233,8 @@ def test_onnx_files_compute_the_means_of_members(network, opset, tmp_path):
     (outputs,) = session.run(None, {"X": X})
     np.testing.assert_allclose(outputs, model.predict(X), rtol=2e-3, atol=1e-4)
     assert session.get_outputs()[0].shape == ["batch", model.layer_sizes[-1]]
+    described = json.loads(onnx.load(tmp_path / "model.onnx").metadata_props[0].value)
+    assert described["layer_sizes"] == list(model.layer_sizes)
     with pytest.raises(ValueError, match="onnx"):
         MLP.from_onnx(tmp_path / "model.onnx")
 
