@@ -158,7 +158,7 @@ int64_t lay_out(Layer *layers, int64_t n_layers, int64_t element_size, Embedding
 
 bool has_dropout(const Network &network) {
     for (int64_t l = 0; l < network.n_layers; l++)
-        if (network.layers[l].dropout > 0 || network.layers[l].input_dropout > 0) return true;
+        if (network.layers[l].drops()) return true;
     return false;
 }
 

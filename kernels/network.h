@@ -76,6 +76,10 @@ struct Layer {
     // Each member has scales of the inputs and of the products with the weights, and biases; of all layers but the last, or none.
     bool scales_members = false;
 
+    // Whether its outputs are f(x @ W + b) with a built-in activation f, outside of training, and nothing else.
+    bool is_plain() const { return n_blocks == 2 && !is_separate && residual_from < 0 && !normalization && !custom; }
+    bool drops() const { return dropout > 0 || input_dropout > 0; }  // in training
+
     bool has_own_sums() const { return is_separate || scales_members; }  // members differ in their sums of equal inputs
 
     int64_t n_columns() const { return is_separate ? n_members * n_out : n_out; }  // of the weights as a matrix with n_in rows

@@ -81,7 +81,7 @@ template <int N> class LaneAccount {
     }
 
     int64_t row_ = 0, epoch_rows_ = 0;
-    int64_t epochs_left_ = 0;  // of the member that ends first
+    int64_t epochs_left_ = 0;                                  // of the member that ends first
     int64_t epochs_ = 0, steps_ = 0, steps_of_snapshot_ = -1;  // since the members' accounts were settled
     alignas(block_bytes) double loss_sums_[size_t(N)] = {}, weight_sums_[size_t(N)] = {}, batch_losses_[size_t(N)] = {};
     double *epoch_losses_[size_t(N)] = {};  // the places of the epochs in progress; null in a lane without a member in training

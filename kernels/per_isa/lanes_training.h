@@ -214,7 +214,8 @@ template <class T> class LaneTraining {
             for_each_active([&](int q, Training &t) {
                 const double *const rates = t.learning_rates + (t.step + account_.steps()) * t.learning_rate_stride;
                 set_coefficients(q, rates, t.updates + account_.steps(), batch_.of_lane[q].weight);
-                constant_coefficients_ &= t.learning_rate_stride == 0 && !t.optimizer.penalty_per_weight && may_share_corrections(t);
+                constant_coefficients_ &=
+                    t.learning_rate_stride == 0 && !t.optimizer.penalty_per_weight && may_share_corrections(t);
             });
         } else if (all_optimizers<T>[first_.optimizer.kind].corrects_moments) {
             correct_learning_rates();
@@ -283,7 +284,7 @@ template <class T> class LaneTraining {
     Coefficients<T, Vec<T>> coefficients_ = {};
     double learning_rates_[size_t(lanes<T>)];  // before the corrections of moments
     bool constant_coefficients_ = false;       // but for these corrections, which are the same for all lanes
-    bool has_snapshot_ = false;  // one was taken since the members have entered
+    bool has_snapshot_ = false;                // one was taken since the members have entered
     LaneAccount<lanes<T>> account_;
     SliceClock clock_{operations_per_row(first_.network, first_.x, first_.n_rows), first_.seconds};
 };

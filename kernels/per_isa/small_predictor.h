@@ -24,9 +24,8 @@ template <class T> class SmallPredictor {
         if (call.n_rows < lanes<T> || call.x.sparse() || call.network.stage || !call.network.last().narrow) return false;
         for (int64_t l = 0; l < call.network.n_layers; l++) {
             const Layer &layer = call.network.layers[l];
-            const bool is_plain = layer.n_blocks == 2 && !layer.is_separate && layer.residual_from < 0;
-            if (!is_plain || layer.n_in > small_units<T> || layer.n_out > small_units<T> || layer.custom) return false;
-            if (layer.normalization || !all_activations<T>[layer.activation].elementwise) return false;
+            if (!layer.is_plain() || layer.n_in > small_units<T> || layer.n_out > small_units<T>) return false;
+            if (!all_activations<T>[layer.activation].elementwise) return false;
             if (call.outputs && l < call.network.n_layers - 1 && call.outputs[l]) return false;
         }
         return true;

@@ -26,10 +26,8 @@ template <class T> class TinyPass {
             return false;
         for (int64_t l = 0; l < network.n_layers; l++) {
             const Layer &layer = network.layers[l];
-            const bool by_rows = !all_activations<T>[layer.activation].elementwise;
-            if (layer.n_blocks > 2 || layer.is_separate) return false;  // more than plain weights and biases
-            if (layer.input_dropout > 0 || layer.residual_from >= 0) return false;
-            if (layer.n_in > tiny_units || layer.n_out > tiny_units || layer.dropout > 0 || layer.custom || by_rows) return false;
+            if (!layer.is_plain() || layer.drops() || layer.n_in > tiny_units || layer.n_out > tiny_units) return false;
+            if (!all_activations<T>[layer.activation].elementwise) return false;
         }
         return true;
     }
