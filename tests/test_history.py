@@ -8,7 +8,9 @@ import sys
 
 import numpy as np
 import pytest
+from _helpers import Silent
 
+from fastnn import MLP, Trainer
 from fastnn._history import History
 
 
@@ -141,3 +143,58 @@ def test_plot_names_the_missing_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     with pytest.raises(ImportError, match=r'pip install "fastnn-cpu\[plot\]"'):
         make(2).plot()
+
+
+# ---- Room ----
+
+
+def xor_run(epochs, *callbacks):
+    X = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+    trainer = Trainer(MLP((2, 2, 1), "tanh", random_state=0), batch_size=4)
+    return trainer, lambda: trainer.run(X, X[:, :1], epochs, callbacks=callbacks)
+
+
+def copied_elements(history, count):
+    """Return the elements of "loss" that are copied while epochs are appended."""
+    copied = 0
+    for _ in range(count):
+        before = history._buffers["loss"]
+        history.append(loss=1.0, learning_rate=0.1, seconds=0.0)
+        copied += 0 if history._buffers["loss"] is before else history.epochs
+    return copied
+
+
+@pytest.mark.parametrize("epochs", [1, 999, 1001, 20_000])
+def test_appending_after_a_run_copies_each_epoch_a_few_times(epochs):
+    _, run = xor_run(epochs, Silent())
+    history = run()
+    for each in (history, pickle.loads(pickle.dumps(history)), History()):
+        assert copied_elements(each, 5000) <= 3 * (epochs + 5000)
+
+
+@pytest.mark.parametrize("after", [1, 2, 3])
+def test_interruptions_while_the_room_grows_keep_the_epochs(after, monkeypatch):
+    calls, grown = 0, History._with_room
+
+    def interrupted(self, buffer, needed):
+        nonlocal calls
+        calls += needed > buffer.size
+        if calls == after:
+            calls += 1
+            raise KeyboardInterrupt
+        return grown(self, buffer, needed)
+
+    trainer, run = xor_run(200_000)
+    monkeypatch.setattr(History, "_with_room", interrupted)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        run()
+    assert trainer.history is caught.value.history
+    assert trainer.history.epochs == trainer.updates > 0
+    assert len({trainer.history[name].size for name in trainer.history}) == 1
+
+
+def test_pickles_of_earlier_histories_can_grow():
+    history = pickle.loads(pickle.dumps(History()))
+    assert "_planned" not in vars(history)
+    history.append(loss=1.0, learning_rate=0.1, seconds=0.0)
+    assert history.epochs == 1

@@ -117,16 +117,34 @@ def test_metadata_tell_the_columns_of_each_input(tmp_path: Path) -> None:
     assert {(each.domain, each.version) for each in model.opset_import} == {("", 20), ("ai.onnx.ml", 2)}
 
 
-def test_categories_that_the_graph_could_not_tell_apart_are_refused(tmp_path: Path) -> None:
-    table = np.column_stack([FRAME["size"], np.where(FRAME["size"] > 0, 16777216, 16777217)]).astype(object)
-    table[:, 0] = [np.float32(each) for each in table[:, 0]]
-    fitted = MLPRegressor(**OPTIONS, categorical_features=[1]).fit(
-        pd.DataFrame({"a": table[:, 0].astype(np.float32), "b": table[:, 1].astype(np.int64)}), FRAME["size"]
-    )
+@pytest.mark.parametrize(
+    "categories", [[2**24, 2**24 + 1], [2**24 + 1, 5], [1.0, 1e300], [1, 10**400], [2.0, 2.00000001]], ids=str
+)
+def test_numbers_that_the_graph_could_not_tell_apart_are_refused(categories: list[Any], tmp_path: Path) -> None:
+    rows = pd.DataFrame({"a": FRAME["size"].astype(np.float32), "b": np.resize(np.array(categories, dtype=object), N)})
+    fitted = MLPRegressor(**OPTIONS, categorical_features=["b"]).fit(rows, FRAME["size"])
     assert fitted.network_.dtype == np.float32
-    with pytest.raises(ValueError, match="to_onnx: expected categories that differ in float32.*column 1"):
+    with pytest.raises(ValueError, match="to_onnx: expected categories that float32.* can tell apart.*column 1"):
         fitted.to_onnx(tmp_path / "a")
     assert not (tmp_path / "a").exists()
+
+
+def test_texts_that_onnx_can_not_express_are_refused(tmp_path: Path) -> None:
+    rows = np.resize(np.array(["a", "\ud800"], dtype=object), (N, 1))
+    fitted = MLPRegressor(**OPTIONS, categorical_features=[0]).fit(rows, FRAME["size"])
+    with pytest.raises(ValueError, match="to_onnx: expected texts that UTF-8 can express.*column 0"):
+        fitted.to_onnx(tmp_path / "a")
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 8, 9, 300])
+def test_any_number_of_categories(n: int, tmp_path: Path) -> None:
+    years = np.sort(rng.choice(5000, n, replace=False)).astype(float)
+    rows = np.resize(years, (max(N, n), 1))
+    fitted = MLPRegressor(**OPTIONS, categorical_features=[0]).fit(rows, np.arange(len(rows)) % 7)
+    fitted.to_onnx(tmp_path / "a")
+    new = np.array([*years, *(years + 0.5), *(years - 1), -np.inf, np.inf, np.nan, -0.0])[:, np.newaxis]
+    (values,) = outputs_of(tmp_path / "a", new)
+    np.testing.assert_allclose(values[:, 0], fitted.predict(new), rtol=0, atol=1e-9)
 
 
 def test_names_of_outputs_differ_from_that_of_the_texts(tmp_path: Path) -> None:
@@ -149,6 +167,13 @@ def test_skl2onnx_converts_categories_that_are_numbers() -> None:
         labels, probabilities = session.run(None, {"X": table})
         np.testing.assert_array_equal(labels, fitted.predict(table))
         np.testing.assert_allclose(probabilities, fitted.predict_proba(table), rtol=0, atol=1e-9)
+    ids = np.resize([[2**24], [2**24 + 2]], (N, 1))
+    regressor = MLPRegressor(**OPTIONS, categorical_features=[0]).fit(ids, FRAME["size"])
+    converted = skl2onnx.to_onnx(regressor, ids)
+    session = onnxruntime.InferenceSession(converted.SerializeToString())
+    new = np.array([[2**24], [2**24 + 1], [2**24 + 2]])
+    (values,) = session.run(None, {"X": new})
+    np.testing.assert_allclose(values[:, 0], regressor.predict(new), rtol=0, atol=1e-6)
     fitted = MLPClassifier(**OPTIONS, categorical_features=["color"]).fit(FRAME[["color"]], FRAME["year"])
     with pytest.raises(ValueError, match="convert_sklearn: expected categories that are numbers, got texts in column 0"):
         skl2onnx.convert_sklearn(fitted, initial_types=[("X", skl2onnx.common.data_types.FloatTensorType([None, 1]))])

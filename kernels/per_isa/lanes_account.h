@@ -8,9 +8,11 @@
 
 namespace {
 
+// Before a member leaves, the accounts are settled, and the others go on with open(). for_each_member(use) calls use(lane, member) for
+// all members in training.
 template <int N> class LaneAccount {
   public:
-    // Goes on from the members' own accounts, which are at the same row. for_each_member(use) calls use(lane, member).
+    // Goes on from the members' own accounts, which are at the same row.
     template <class ForEach> void open(ForEach for_each_member) {
         epochs_left_ = INT64_MAX;
         for_each_member([&](int q, const Training &t) {
@@ -52,7 +54,7 @@ template <int N> class LaneAccount {
     // The parameters before the next update are kept as those of the epoch's beginning.
     void take_snapshot() { steps_of_snapshot_ = steps_; }
 
-    // Whether a batch of `rows` rows is the last one of a member's run.
+    // Whether a batch of `rows` rows is the last one in the run of any member.
     bool ends_run(int64_t rows) const { return epochs_left_ == 1 && row_ + rows == epoch_rows_; }
 
     // As enter_batch in run_account.h, for a batch that ends no run. Returns false, and counts nothing, if a sum of any lane is not

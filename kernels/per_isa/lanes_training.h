@@ -179,8 +179,9 @@ template <class T> class LaneTraining {
 
     void finish_batch() {
         const int64_t rows = batch_.size();
-        if (account_.ends_run(rows) || !account_.enter_batch(losses_, loss_weights_, rows)) return finish_one_by_one();
-        if (state_.averages())
+        const bool entered = !account_.ends_run(rows) && account_.enter_batch(losses_, loss_weights_, rows);
+        if (!entered) finish_one_by_one();
+        else if (state_.averages())
             for_each_active([&](int, Training &t) {
                 if (batch_.first() == 0) keep_counts(t.averaging);
                 count_average(t.averaging, account_.row() == 0);
@@ -188,10 +189,10 @@ template <class T> class LaneTraining {
     }
     void finish_one_by_one() {
         settle_account();
-        for_each_active([&](int q, Training &t) { finish_batch(q, t); });
+        for_each_active([&](int q, Training &t) { finish_member(q, t); });
         open_account();
     }
-    void finish_batch(int q, Training &t) {
+    void finish_member(int q, Training &t) {
         const bool entered = enter_batch(t, losses_[q], loss_weights_[q], batch_.size());
         if (entered && t.epoch < t.n_epochs) return;
         if (entered) return end(q, [&](const OptimizerState<T> &state) { return finish_run(t, state); });
@@ -209,17 +210,13 @@ template <class T> class LaneTraining {
 
     // What is the same for all steps is set before the first one.
     void set_coefficients() {
-        if (!constant_coefficients_) {
-            constant_coefficients_ = true;
-            for_each_active([&](int q, Training &t) {
-                const double *const rates = t.learning_rates + (t.step + account_.steps()) * t.learning_rate_stride;
-                set_coefficients(q, rates, t.updates + account_.steps(), batch_.of_lane[q].weight);
-                constant_coefficients_ &=
-                    t.learning_rate_stride == 0 && !t.optimizer.penalty_per_weight && may_share_corrections(t);
-            });
-        } else if (all_optimizers<T>[first_.optimizer.kind].corrects_moments) {
-            correct_learning_rates();
-        }
+        if (only_corrections_change_) return correct_learning_rates();
+        only_corrections_change_ = true;
+        for_each_active([&](int q, Training &t) {
+            const double *const rates = t.learning_rates + (t.step + account_.steps()) * t.learning_rate_stride;
+            set_coefficients(q, rates, t.updates + account_.steps(), batch_.of_lane[q].weight);
+            only_corrections_change_ &= t.learning_rate_stride == 0 && !t.optimizer.penalty_per_weight && may_share_corrections(t);
+        });
     }
 
     // Whether the corrections of moments are those of the first active member, or there are none.
@@ -231,6 +228,7 @@ template <class T> class LaneTraining {
                                              a.beta_2 == b.beta_2 && a.epsilon_hat == b.epsilon_hat);
     }
     void correct_learning_rates() {
+        if (!all_optimizers<T>[first_.optimizer.kind].corrects_moments) return;
         const int first = active_[0];
         const MomentCorrections own = schedules_[first]->corrections(members_[first]->updates + account_.steps());
         T corrected[size_t(lanes<T>)];
@@ -283,7 +281,7 @@ template <class T> class LaneTraining {
     std::optional<AverageSchedule> averages_[size_t(lanes<T>)];
     Coefficients<T, Vec<T>> coefficients_ = {};
     double learning_rates_[size_t(lanes<T>)];  // before the corrections of moments
-    bool constant_coefficients_ = false;       // but for these corrections, which are the same for all lanes
+    bool only_corrections_change_ = false;     // from one step to the next, and are the same for all lanes
     bool has_snapshot_ = false;                // one was taken since the members have entered
     LaneAccount<lanes<T>> account_;
     SliceClock clock_{operations_per_row(first_.network, first_.x, first_.n_rows), first_.seconds};

@@ -4,8 +4,8 @@ from contextlib import ExitStack
 
 from fastnn._errors import DIVERGED_STEP, NOTHING_ACCUMULATED, WEIGHTLESS, DivergedError
 
-# The number of losses that a run keeps until its caller reads them between two slices. No slice has more epochs. With the seconds,
-# they take half a MiB, which stays in the second-level cache.
+# The number of losses that a run keeps until its caller reads them between two slices. No slice has more epochs. With as many
+# seconds, they take half a MiB, which stays in the second-level cache.
 cdef int64_t max_epochs = 1 << 15
 
 

@@ -18,8 +18,9 @@ _ALWAYS = ("loss", "learning_rate", "seconds")
 _LOSSES = ("loss", "val_loss")
 _LAST = ("learning_rate", "seconds")
 _NOTHING = np.empty(0)
-# The number of epochs for which a run's history has room at first, and the factor by which the room grows. Room that no
-# epoch has reached costs nothing, but the system clears what one reaches: a part of the time of a network like XOR's.
+# The number of epochs for which a run's history has room at first, and the factor by which the room grows while more epochs
+# are planned. Room that no epoch has reached is no memory yet. Copies into new memory, which the system clears page by page,
+# would take a twentieth of the time of a network like XOR's if the room doubled.
 _ROOM = 1 << 14
 _GROWTH = 8
 
@@ -49,11 +50,11 @@ class History(Mapping[str, "NDArray[np.float64]"]):
     """
 
     _columns: tuple[str, ...] | None = None
+    _planned = 0  # the number of epochs that a run has at most; 0 for a history that is filled by hand
     _of_schedules: tuple[str, ...] = ()  # the settings whose values have columns, besides the learning rate
 
     def __init__(self) -> None:
         self._epochs = 0
-        self._planned = 0  # the number of epochs that a run has at most; 0 for a history that is filled by hand
         self._buffers = dict.fromkeys(_ALWAYS, _NOTHING)
 
     @property
@@ -143,10 +144,10 @@ class History(Mapping[str, "NDArray[np.float64]"]):
         `scheduled` has the names of the run's scheduled settings in their order, and `numbers` the values of settings that
         no longer follow schedules.
         """
-        place, buffers = self._epochs, self._buffers
-        end = place + run.epoch - first
-        if end > buffers["loss"].size:
-            self._make_room(buffers, end - place)
+        place, end = self._epochs, self._epochs + run.epoch - first
+        if end > self._buffers["loss"].size:
+            self._make_room(self._buffers, end - place)
+        buffers = self._buffers
         rates = [buffers["learning_rate"], *(buffers.get(name) for name in scheduled)]
         run.copy_epochs(first, place, buffers["loss"], rates, buffers["seconds"])
         for name, value in (numbers or {}).items():
@@ -161,13 +162,15 @@ class History(Mapping[str, "NDArray[np.float64]"]):
         elif self._buffers.keys() != given.keys():
             name = next(name for name in (*self._buffers, *given) if (name in self._buffers) != (name in given))
             raise ValueError(f"{name}: expected values for all epochs or for none, got some")
-        for name, buffer in self._buffers.items():
-            if self._epochs + count > len(buffer):
-                self._buffers[name] = self._grown(buffer, self._epochs + count)
+        needed = self._epochs + count
+        # All at once, also for a signal that arrives in between.
+        self._buffers = {name: self._with_room(buffer, needed) for name, buffer in self._buffers.items()}
 
-    def _grown(self, buffer: NDArray[np.float64], needed: int) -> NDArray[np.float64]:
-        """Return a larger copy of a buffer, so that reading the history after every epoch stays cheap."""
-        wanted = min(_GROWTH * buffer.size, self._planned) if self._planned else 2 * buffer.size
+    def _with_room(self, buffer: NDArray[np.float64], needed: int) -> NDArray[np.float64]:
+        """Return a buffer if it is large enough, or a copy with more room, so that epochs that end one by one stay cheap."""
+        if needed <= buffer.size:
+            return buffer
+        wanted = min(_GROWTH * buffer.size, self._planned) if needed <= self._planned else 2 * buffer.size
         larger = np.empty(max(needed, wanted))
         larger[: self._epochs] = buffer[: self._epochs]
         return larger
@@ -266,7 +269,7 @@ class History(Mapping[str, "NDArray[np.float64]"]):
         values = {name: self[name].copy() for name in self}
         return {
             "values": values,
-            "attributes": _state.attributes_of(self, {"_buffers", "_epochs", "_columns", "_of_schedules"}),
+            "attributes": _state.attributes_of(self, {"_buffers", "_epochs", "_planned", "_columns", "_of_schedules"}),
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:

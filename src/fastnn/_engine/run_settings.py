@@ -30,7 +30,10 @@ class NativeAveraging(NamedTuple):
 
 
 class RunSettings(NamedTuple):
-    """The settings of a run. Single steps use them too, except for the last six."""
+    """The settings of a run. Single steps use them too, except for the last six.
+
+    Each trainer has moments, a generator and an average of its own. It may share everything else with other trainers.
+    """
 
     loss: NativeLoss
     optimizer: dict[str, Any]  # see `native_optimizer`

@@ -54,7 +54,7 @@ class Members:
         checked: dict[Any, Trainer] = {}  # one trainer of each architecture with the same objects as settings
         for k, model in enumerate(self._models):
             own = {name: values[k] for name, values in others.items()}
-            key = architecture_of(model), *map(id, own.values())
+            key = architecture_of(model), *map(id, own.values())  # `settings` keeps the objects, whose ids must differ
             with self._named(k):
                 if key in checked:
                     trainer = trainer_like(checked[key], model, random_states[k])

@@ -218,7 +218,7 @@ class BaseMLP(StoredEstimator):
             If the estimator is not fitted.
         TypeError, ValueError
             If an option is wrong, there are several networks, ONNX can't express an activation or the classes, or
-            categories that are numbers are the same in the network's dtype.
+            the network's dtype can't tell categories apart that are numbers.
         OSError
             If the file can't be written. An existing file is then unchanged.
 

@@ -71,7 +71,10 @@ class _Graph(Graph):
 
 
 def _add_network(scope: Any, operator: Any, container: Any) -> tuple[_Graph, str]:
-    """Add the network, in float64 for inputs in float64, otherwise in float32; return graph and outputs' name."""
+    """Add the network, in float64 for inputs in float64 or integer categories, otherwise in float32.
+
+    Return the graph and the name of the outputs.
+    """
     estimator = operator.raw_operator
     estimator._take_assigned()
     if texts := text_columns(estimator):
@@ -79,7 +82,9 @@ def _add_network(scope: Any, operator: Any, container: Any) -> tuple[_Graph, str
             f"convert_sklearn: expected categories that are numbers, got texts in column {texts[0]}; the method "
             "to_onnx(path) of the estimator writes them too"
         )
-    double = guess_proto_type(operator.inputs[0].type) == TensorProto.DOUBLE
+    given = guess_proto_type(operator.inputs[0].type)
+    # float32 would take different integers for the same category.
+    double = given == TensorProto.DOUBLE or (has_categories(estimator) and given == TensorProto.INT64)
     graph = _Graph(scope, container, TensorProto.DOUBLE if double else TensorProto.FLOAT)
     values = graph.node("Cast", operator.inputs[0].full_name, to=graph.real)
     if has_categories(estimator):
@@ -98,7 +103,8 @@ def _regressor_shapes(operator: Any) -> None:
 
 def _convert_regressor(scope: Any, operator: Any, container: Any) -> None:
     graph, outputs = _add_network(scope, operator, container)
-    graph.node("Identity", outputs, output=operator.outputs[0].full_name)
+    variable = operator.outputs[0]
+    graph.node("Cast", outputs, output=variable.full_name, to=guess_proto_type(variable.type))
 
 
 # ---- The classifier ----

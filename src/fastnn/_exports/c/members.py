@@ -33,7 +33,11 @@ def scale_call(layers: Sequence[Layer], index: int, source: str, to: str) -> str
 
 
 def sum_calls(layers: Sequence[Layer], index: int, source: str, to: str) -> list[str]:
-    """Return the calls that set the sums of a layer of a member. Those of the first layer's inputs have their scales."""
+    """Return the calls that set the sums of a layer of a member.
+
+    The inputs of the first layer have been scaled before. Those of a later one are scaled in their place: nothing else
+    reads them.
+    """
     layer, n_in, n_out = layers[index], len(layers[index].weights), widths_of(layers)[index]
     weights, biases = f"@weights_{index + 1}", _of_member(f"@biases_{index + 1}", n_out, layers)
     calls = [scale_call(layers, index, source, source)] if index and layer.scales is not None else []
