@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from _helpers import data, model_of
 
-from fastnn import MLP, Ensemble, Trainer
+from fastnn import MLP, Ensemble, SharedEnsemble, Trainer
 from fastnn._cli import main
 
 SUFFIXES = {"onnx": ".onnx", "c": ".c", "torch": ".pt"}
@@ -121,6 +121,15 @@ def test_torch_files_are_state_dicts_of_the_module_that_is_shown(dtype, activati
     with torch.no_grad():
         got = module(torch.from_numpy(X)).numpy()
     np.testing.assert_allclose(got, model.predict(X), rtol=1e-5, atol=1e-6)
+
+
+def test_modules_of_shared_ensembles_are_shown_in_one_line(folder, capsys):
+    torch = pytest.importorskip("torch")
+    MLP((3, 4, 2), "prelu", shared=SharedEnsemble(3), random_state=0).save("shared.safetensors")
+    code, out, err = export("shared.safetensors", "--to", "torch", capsys=capsys)
+    assert (code, err, out.count("\n")) == (0, "", 1)
+    assert "ByMember( (module): PReLU(num_parameters=4) )" in out
+    MLP.load("shared.safetensors").to_torch().load_state_dict(torch.load("shared.pt", weights_only=True))
 
 
 # ---- Names, options and streams ----

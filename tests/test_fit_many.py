@@ -65,6 +65,39 @@ def test_each_model_has_settings_and_bits_of_its_own(n_threads):
     compare(9, SETTINGS, {"epochs": lambda k: 3 + k}, n_threads=n_threads)
 
 
+@pytest.mark.parametrize("averaging", [None, "ema", "swa"])
+def test_models_of_one_architecture_share_no_state(averaging):
+    optimizers = Adam(0.01), Adam(0.01), SGD(0.05, momentum=0.9)  # two that are equal, but not the same object
+    same = {"layer_sizes": (5, 4, 2), "activation": "tanh", "dtype": np.float32, "dropout": 0.2}
+    settings = [
+        {
+            "optimizer": optimizers[k % 3],
+            "random_state": 100 + k,
+            "averaging": averaging,
+            "clip_norm": (None, 0.5)[k % 2],
+            "epochs": 3 + k % 2,
+        }
+        for k in range(20)
+    ]
+    models, others = ([a_model(k, **same) for k in range(20)] for _ in range(2))
+    histories = fit_many(models, X, Y, **{name: [own[name] for own in settings] for name in settings[0]})
+    for model, history, other, own in zip(models, histories, others, settings, strict=True):
+        assert_same((model, history), (other, other.fit(X, Y, **own)))
+
+
+@pytest.mark.parametrize(
+    ("models", "random_state", "message"),
+    [
+        ([MLP((5, 2)), MLP((5, 2))], [0, "seed"], r"random_state: .* \(of model 1\)"),
+        ([MLP((5, 2)), type("Own", (MLP,), {"loss": None})((5, 2))], 0, "Own has a method loss of its own"),
+    ],
+    ids=["seed", "subclass"],
+)
+def test_a_model_like_others_is_checked_too(models, random_state, message):
+    with pytest.raises(TypeError, match=message):
+        fit_many(models, X, Y, random_state=random_state)
+
+
 @pytest.mark.parametrize("slice_seconds", [0.0, 1e-4])
 def test_time_slices_do_not_change_the_bits(slice_seconds, monkeypatch):
     monkeypatch.setattr(fastnn._epochs, "SLICE_SECONDS", slice_seconds)

@@ -193,8 +193,14 @@ def test_interruptions_while_the_room_grows_keep_the_epochs(after, monkeypatch):
     assert len({trainer.history[name].size for name in trainer.history}) == 1
 
 
-def test_pickles_of_earlier_histories_can_grow():
-    history = pickle.loads(pickle.dumps(History()))
-    assert "_planned" not in vars(history)
+def test_the_room_of_a_run_is_not_larger_than_its_epochs():
+    _, run = xor_run(40_000, Silent())
+    history = run()
+    assert [history._buffers[name].size for name in history] == [40_000] * 3
+
+
+def test_pickles_do_not_keep_the_number_of_planned_epochs():
+    history = pickle.loads(pickle.dumps(xor_run(5, Silent())[1]()))
+    assert "_most_epochs" not in vars(history)
     history.append(loss=1.0, learning_rate=0.1, seconds=0.0)
-    assert history.epochs == 1
+    assert history.epochs == 6

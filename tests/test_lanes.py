@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -58,6 +60,7 @@ class Members:
         self.y = targets_of(loss, rng, n, sizes[-1])
         self.weight, self.rows = options.pop("weight", None), options.pop("rows", lambda k: None)
         self.rate, self.count = options.pop("rate", lambda k: 1 + k / 50), count
+        self.epochs = options.pop("epochs", lambda k: EPOCHS)
         hidden = options.pop("activation", ("tanh", "relu", "gelu")[len(sizes) % 3])
         self.model = {"layer_sizes": sizes, "activation": hidden, "output_activation": self.output, "dtype": dtype}
         self.settings = {"optimizer": optimizer, "batch_size": 16, **options}
@@ -68,19 +71,22 @@ class Members:
         for k in range(self.count):
             trainer = Trainer(MLP(**self.model, random_state=k), self.loss, random_state=50 + k, **self.settings)
             data = data or trainer._data(self.x, self.y, self.weight)
-            run = trainer._new_run(data, EPOCHS, self.rows(k))
+            epochs = self.epochs(k)
+            run = trainer._new_run(data, epochs, self.rows(k))
             rate = self.settings["optimizer"].learning_rate * self.rate(k)
-            run.set_rates(rate * np.linspace(1, 0.5, EPOCHS * run.steps) if k % 2 else np.array([rate]))
+            run.set_rates(rate * np.linspace(1, 0.5, epochs * run.steps) if k % 2 else np.array([rate]))
             result.append((trainer, run))
         return result
 
     def state(self, trainer, run, word):
         losses = run.epoch_loss[: run.epoch].tobytes()
-        arrays = trainer.model._network.storage, trainer._native.settings.moments
+        arrays = [trainer.model._network.storage, trainer._native.settings.moments]
+        if trainer._average is not None:
+            arrays += [trainer._average.network.storage, trainer._average.counts]
         return (word, *(array.tobytes() for array in arrays), losses, run.epoch, run.updates)
 
     def alone(self):
-        return [self.state(trainer, run, run.advance(100.0, EPOCHS)) for trainer, run in self.runs()]
+        return [self.state(trainer, run, run.advance(100.0, run.n_epochs)) for trainer, run in self.runs()]
 
     def together(self, seconds=100.0, epochs=EPOCHS, n_threads=1):
         runs, rng = self.runs(), np.random.default_rng(1)
@@ -158,3 +164,41 @@ def test_members_that_diverge_leave_the_others_alone(sizes, optimizer):
     words = [state[0] for state in alone]
     assert words[1] == "diverged"
     assert words.count("finished") >= len(words) * 3 // 4
+
+
+@pytest.mark.parametrize("sizes", [(2, 3, 1), (6, 10, 2)], ids=str)
+def test_members_with_any_number_of_epochs(sizes):
+    for optimizer, options in itertools.product(
+        (SGD(0.1), Adam(0.02)), ({}, {"averaging": "ema"}, {"averaging": "swa"}, {"l2": 0.01, "shuffle": True})
+    ):
+        members = Members(sizes, optimizer=optimizer, epochs=lambda k: 1 + k % 5, rate=lambda k: 1 + k % 3, **options)
+        members.check()
+        members.check(seconds=1e-4)
+
+
+def test_updates_from_which_members_go_on_may_differ():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(20, 3)), rng.normal(size=(20, 1))
+
+    def trainers():
+        made = [Trainer(MLP((3, 4, 1), "tanh", random_state=k), "mse", Adam(0.01), random_state=k) for k in range(16)]
+        for k, trainer in enumerate(made):
+            trainer.run(X, y, k % 3)
+        return made
+
+    runs = [[(t, t._new_run(t._data(X, y, None), 4)) for t in trainers()] for _ in range(2)]
+    for trainer, run in itertools.chain(*runs):
+        run.set_rates(trainer.learning_rate)
+    for _, run in runs[0]:
+        run.advance(100.0, 4)
+    _core.advance_many([run for _, run in runs[1]], [4] * 16, 100.0, 1)
+    for (alone, _), (together, _) in zip(*runs, strict=True):
+        assert together.model.to_vector().tobytes() == alone.model.to_vector().tobytes()
+
+
+def test_a_lane_whose_member_has_diverged_goes_on_with_targets_that_overflow():
+    members = Members((2, 3, 1), rate=lambda k: 1e25 if k == 3 else 0.0, activation="relu", l1=0.01)
+    members.y[5] = 1e19  # its square is finite in float32, unlike that of the mean's gradient with a large rate
+    words = [state[0] for state in members.check()]
+    assert words[3] == "diverged"
+    assert words.count("finished") == len(words) - 1

@@ -70,7 +70,7 @@ def test_estimators_of_tables_give_the_same(one_hot: int, embeddings: Any, tmp_p
 
 @pytest.mark.parametrize("columns", [["color"], ["color", "shop"], ["year"], ["grade", "year"], ["size", "year"]], ids=str)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_any_columns_may_be_left(columns: list[str], dtype: Any, tmp_path: Path) -> None:
+def test_a_table_may_have_any_of_the_columns(columns: list[str], dtype: Any, tmp_path: Path) -> None:
     texts = [name for name in columns if name in TEXTS]
     frame, new = (each[columns].astype({name: dtype for name in columns if name not in texts}) for each in (FRAME, NEW))
     fitted = MLPRegressor(**OPTIONS, categorical_features=[name for name in columns if name != "size"]).fit(
@@ -124,7 +124,7 @@ def test_numbers_that_the_graph_could_not_tell_apart_are_refused(categories: lis
     rows = pd.DataFrame({"a": FRAME["size"].astype(np.float32), "b": np.resize(np.array(categories, dtype=object), N)})
     fitted = MLPRegressor(**OPTIONS, categorical_features=["b"]).fit(rows, FRAME["size"])
     assert fitted.network_.dtype == np.float32
-    with pytest.raises(ValueError, match="to_onnx: expected categories that float32.* can tell apart.*column 1"):
+    with pytest.raises(ValueError, match="to_onnx: expected categories that float32, the type of the graph.* in column 1"):
         fitted.to_onnx(tmp_path / "a")
     assert not (tmp_path / "a").exists()
 
@@ -138,7 +138,7 @@ def test_texts_that_onnx_can_not_express_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 8, 9, 300])
 def test_any_number_of_categories(n: int, tmp_path: Path) -> None:
-    years = np.sort(rng.choice(5000, n, replace=False)).astype(float)
+    years = np.sort(np.random.default_rng(n).choice(5000, n, replace=False)).astype(float)
     rows = np.resize(years, (max(N, n), 1))
     fitted = MLPRegressor(**OPTIONS, categorical_features=[0]).fit(rows, np.arange(len(rows)) % 7)
     fitted.to_onnx(tmp_path / "a")
@@ -151,8 +151,13 @@ def test_names_of_outputs_differ_from_that_of_the_texts(tmp_path: Path) -> None:
     fitted = MLPRegressor(**OPTIONS, categorical_features=CATEGORIES).fit(FRAME, FRAME["size"])
     with pytest.raises(ValueError, match="expected different names"):
         fitted.to_onnx(tmp_path / "a", output_names=["X_text"])
-    with pytest.raises(TypeError, match="input_name: expected text"):
-        fitted.to_onnx(tmp_path / "a", input_name=3)  # type: ignore[arg-type]
+    of_texts = MLPRegressor(**OPTIONS, categorical_features=TEXTS).fit(FRAME[TEXTS], FRAME["size"])
+    for each in (fitted, of_texts):
+        with pytest.raises(TypeError, match="input_name: expected text"):
+            each.to_onnx(tmp_path / "a", input_name=3)  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="input_name: expected a name, got an empty text"):
+            each.to_onnx(tmp_path / "a", input_name="")
+    assert not (tmp_path / "a").exists()
 
 
 def test_skl2onnx_converts_categories_that_are_numbers() -> None:
@@ -167,13 +172,16 @@ def test_skl2onnx_converts_categories_that_are_numbers() -> None:
         labels, probabilities = session.run(None, {"X": table})
         np.testing.assert_array_equal(labels, fitted.predict(table))
         np.testing.assert_allclose(probabilities, fitted.predict_proba(table), rtol=0, atol=1e-9)
-    ids = np.resize([[2**24], [2**24 + 2]], (N, 1))
-    regressor = MLPRegressor(**OPTIONS, categorical_features=[0]).fit(ids, FRAME["size"])
-    converted = skl2onnx.to_onnx(regressor, ids)
-    session = onnxruntime.InferenceSession(converted.SerializeToString())
-    new = np.array([[2**24], [2**24 + 1], [2**24 + 2]])
-    (values,) = session.run(None, {"X": new})
-    np.testing.assert_allclose(values[:, 0], regressor.predict(new), rtol=0, atol=1e-6)
+    ids, new = np.resize([[2**24], [2**24 + 2]], (N, 1)), np.array([[2**24], [2**24 + 1], [2**24 + 2]])
+    for estimator in (MLPRegressor, MLPClassifier):
+        fitted = estimator(**OPTIONS, categorical_features=[0]).fit(ids, FRAME["year"])
+        converted = skl2onnx.to_onnx(fitted, ids, options={"zipmap": False} if estimator is MLPClassifier else None)
+        found = onnxruntime.InferenceSession(converted.SerializeToString()).run(None, {"X": new})[-1]
+        expected = fitted.predict_proba(new) if estimator is MLPClassifier else fitted.predict(new)[:, np.newaxis]
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
+    floats = skl2onnx.common.data_types.FloatTensorType([None, 1])
+    with pytest.raises(ValueError, match="convert_sklearn: expected categories that float32, the type of the graph"):
+        skl2onnx.convert_sklearn(fitted, initial_types=[("X", floats)])
     fitted = MLPClassifier(**OPTIONS, categorical_features=["color"]).fit(FRAME[["color"]], FRAME["year"])
     with pytest.raises(ValueError, match="convert_sklearn: expected categories that are numbers, got texts in column 0"):
-        skl2onnx.convert_sklearn(fitted, initial_types=[("X", skl2onnx.common.data_types.FloatTensorType([None, 1]))])
+        skl2onnx.convert_sklearn(fitted, initial_types=[("X", floats)])

@@ -1,5 +1,7 @@
 // The account of runs that make their steps at the same time: what run_account.h does for each, for all at once. What is the same for
 // all is counted once; losses stand side by side. The members' own accounts are behind until they are settled.
+//
+// The order is that of enter_batch there: the check of the sums, then the sums, the counts, and the end of the epoch.
 #pragma once
 
 #include <algorithm>
@@ -42,7 +44,7 @@ template <int N> class LaneAccount {
         steps_of_snapshot_ = -1;
     }
 
-    // A lane whose member has left counts no more.
+    // The lane has no member any more. Its losses must be 0 from now on.
     void close(int q) {
         loss_sums_[q] = weight_sums_[q] = 0;
         epoch_losses_[q] = nullptr;

@@ -88,6 +88,7 @@ template <class T> class LaneTraining {
         if (q >= n_) return;
         status_[q] = Status::paused;
         active_[n_active_++] = q;
+        in_use_[q] = true;
         if (members_[q]->epoch < members_[q]->n_epochs) return;
         write_back(q);
         leave(q, finish_run(*members_[q], OptimizerState<T>(*members_[q])));
@@ -98,9 +99,10 @@ template <class T> class LaneTraining {
         if (has_snapshot_) state_.get_snapshot(*members_[q], q);
     }
 
-    // The lane computes on, with zeros.
+    // The account has been settled, and is opened again afterwards.
     void leave(int q, Status status) {
         status_[q] = status;
+        in_use_[q] = false;
         state_.clear(q);
         stop_learning(q);
         account_.close(q);
@@ -117,6 +119,7 @@ template <class T> class LaneTraining {
     void step() {
         begin_batch();
         pass_.run(batch_, losses_);
+        clear_unused_losses();
         if (!all_finite(losses_, lanes<T>)) end_not_finite();
         if (n_active_ == 0) return;
         if (account_.row() == 0) {
@@ -128,8 +131,14 @@ template <class T> class LaneTraining {
         if (state_.penalizes()) std::fill_n(penalties_, lanes<T>, 0.0);
         state_.update(coefficients_, penalties_);
         for (int q = 0; q < lanes<T>; q++) losses_[q] += penalties_[q];
+        clear_unused_losses();
         if (state_.averages()) average();
         finish_batch();
+    }
+
+    // A lane that is not in use computes on, and what it computes need not be finite.
+    void clear_unused_losses() {
+        for (int q = 0; q < lanes<T>; q++) losses_[q] = in_use_[q] ? losses_[q] : 0;
     }
 
     void end_not_finite() {
@@ -169,7 +178,6 @@ template <class T> class LaneTraining {
 
     static const int64_t *order_of(const Training &t) { return t.shuffle ? t.order : t.rows; }
 
-    // The account is opened again after a member has left.
     void open_account() {
         account_.open([&](auto use) { for_each_active(use); });
     }
@@ -208,7 +216,7 @@ template <class T> class LaneTraining {
 
     // ---- Coefficients ----
 
-    // What is the same for all steps is set before the first one.
+    // Sets those of a step. What is the same for all steps is set before the first one.
     void set_coefficients() {
         if (only_corrections_change_) return correct_learning_rates();
         only_corrections_change_ = true;
@@ -219,7 +227,8 @@ template <class T> class LaneTraining {
         });
     }
 
-    // Whether the corrections of moments are those of the first active member, or there are none.
+    // Whether the corrections of moments are those of the first active member, or there are none. Those of an update that looks ahead
+    // contain products of momenta, so that each lane computes its own.
     bool may_share_corrections(const Training &t) const {
         const OptimizerKernels<T> &kernels = all_optimizers<T>[first_.optimizer.kind];
         const Training &other = *members_[active_[0]];
@@ -274,15 +283,17 @@ template <class T> class LaneTraining {
     Status *status_ = nullptr;
     LanePass<T> pass_;
     const LaneState<T> state_;
-    int active_[size_t(lanes<T>)], n_active_ = 0;  // the lanes whose members are still in training
+    int active_[size_t(lanes<T>)], n_active_ = 0;  // the lanes in use: their members are still in training
+    int64_t in_use_[size_t(lanes<T>)] = {};
     LaneBatch<T> batch_ = {};
     double losses_[size_t(lanes<T>)], penalties_[size_t(lanes<T>)] = {}, loss_weights_[size_t(lanes<T>)];
     std::optional<CoefficientSchedule<T>> schedules_[size_t(lanes<T>)];
     std::optional<AverageSchedule> averages_[size_t(lanes<T>)];
     Coefficients<T, Vec<T>> coefficients_ = {};
     double learning_rates_[size_t(lanes<T>)];  // before the corrections of moments
-    bool only_corrections_change_ = false;     // from one step to the next, and are the same for all lanes
-    bool has_snapshot_ = false;                // one was taken since the members have entered
+    // Whether all other coefficients are those of the last step, and all lanes have the same corrections.
+    bool only_corrections_change_ = false;
+    bool has_snapshot_ = false;  // one was taken since the members have entered
     LaneAccount<lanes<T>> account_;
     SliceClock clock_{operations_per_row(first_.network, first_.x, first_.n_rows), first_.seconds};
 };

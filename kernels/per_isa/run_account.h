@@ -1,5 +1,5 @@
-// The account of a run: losses, the position in the run, its times and its end. Every loop that trains a network keeps it by these
-// functions.
+// The account of a run: losses, the position in the run, its times and its end. The loops that train a network keep it by these
+// functions. lanes_account.h keeps those of many runs at once.
 #pragma once
 
 #include <algorithm>

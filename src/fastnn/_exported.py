@@ -216,7 +216,8 @@ class Exported(Stored):
         Embeddings, scales of inputs, parametric activations and residual connections become modules of fastnn, since PyTorch
         has none for them. With residual connections, the whole is a `Residual`, a Sequential in which a module `Keep` stands
         where connections begin, and `Add` where one ends. The last module of a shared ensemble, `MeanOfMembers`, returns the
-        outputs of all members (n, n_members, n_out) in training, in which each of them has a loss.
+        mean of the members' outputs. In training mode it returns the outputs of all members, (n, n_members, n_out). Average
+        the losses of the members, not their outputs.
 
         Returns
         -------

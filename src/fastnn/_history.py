@@ -19,8 +19,8 @@ _LOSSES = ("loss", "val_loss")
 _LAST = ("learning_rate", "seconds")
 _NOTHING = np.empty(0)
 # The number of epochs for which a run's history has room at first, and the factor by which the room grows while more epochs
-# are planned. Room that no epoch has reached is no memory yet. Copies into new memory, which the system clears page by page,
-# would take a twentieth of the time of a network like XOR's if the room doubled.
+# are planned. Where the system provides memory as it is touched, room that no epoch has reached costs nothing. When the room
+# began with 1000 epochs and doubled, XOR took a twentieth longer, for copies into memory that the system had to clear.
 _ROOM = 1 << 14
 _GROWTH = 8
 
@@ -50,7 +50,7 @@ class History(Mapping[str, "NDArray[np.float64]"]):
     """
 
     _columns: tuple[str, ...] | None = None
-    _planned = 0  # the number of epochs that a run has at most; 0 for a history that is filled by hand
+    _most_epochs = 0  # the number of epochs that a run has at most; 0 for a history that is filled by hand
     _of_schedules: tuple[str, ...] = ()  # the settings whose values have columns, besides the learning rate
 
     def __init__(self) -> None:
@@ -119,7 +119,7 @@ class History(Mapping[str, "NDArray[np.float64]"]):
                 raise ValueError(f"metrics: expected other names than that of a scheduled setting, got {name!r}")
         history = cls()
         names = tuple(_in_order((*_ALWAYS, *measured, *scheduled))) if measured or scheduled else _ALWAYS
-        history._columns, history._of_schedules, history._planned = names, tuple(scheduled), epochs
+        history._columns, history._of_schedules, history._most_epochs = names, tuple(scheduled), epochs
         history._buffers = dict(zip(names, np.empty((len(names), min(epochs, _ROOM))), strict=True))
         return history
 
@@ -163,14 +163,14 @@ class History(Mapping[str, "NDArray[np.float64]"]):
             name = next(name for name in (*self._buffers, *given) if (name in self._buffers) != (name in given))
             raise ValueError(f"{name}: expected values for all epochs or for none, got some")
         needed = self._epochs + count
-        # All at once, also for a signal that arrives in between.
+        # One assignment, so that Ctrl-C leaves either all old or all new columns.
         self._buffers = {name: self._with_room(buffer, needed) for name, buffer in self._buffers.items()}
 
     def _with_room(self, buffer: NDArray[np.float64], needed: int) -> NDArray[np.float64]:
         """Return a buffer if it is large enough, or a copy with more room, so that epochs that end one by one stay cheap."""
         if needed <= buffer.size:
             return buffer
-        wanted = min(_GROWTH * buffer.size, self._planned) if needed <= self._planned else 2 * buffer.size
+        wanted = min(_GROWTH * buffer.size, self._most_epochs) if needed <= self._most_epochs else 2 * buffer.size
         larger = np.empty(max(needed, wanted))
         larger[: self._epochs] = buffer[: self._epochs]
         return larger
@@ -269,7 +269,7 @@ class History(Mapping[str, "NDArray[np.float64]"]):
         values = {name: self[name].copy() for name in self}
         return {
             "values": values,
-            "attributes": _state.attributes_of(self, {"_buffers", "_epochs", "_planned", "_columns", "_of_schedules"}),
+            "attributes": _state.attributes_of(self, {"_buffers", "_epochs", "_most_epochs", "_columns", "_of_schedules"}),
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -34,7 +34,7 @@ class Measures:
         self._trainer, self._validation = trainer, validation
         self._sets: list[tuple[str, Values]] = []
         self.names: list[str] = []
-        if not checked and not validates:  # the most frequent case
+        if not checked and not validates:  # most of many models have none, and must cost little
             return
         for prefix, own in of_sets(checked, validates=validates):
             rows = data if validation is None or not prefix else validation

@@ -36,7 +36,7 @@ def network_of(model: MLP) -> _core.Network:
 
 
 def architecture_of(model: MLP) -> tuple[Any, ...]:
-    """Return what the engine's networks of all models of the same architecture are made with."""
+    """Return a key that is equal for models of the same architecture."""
     return arguments_of(network_of(model))
 
 
@@ -128,15 +128,15 @@ def take_average(trainer: Trainer) -> None:
         restore_parameters(trainer.model, network.storage)
 
 
-def trainer_like(trainer: Trainer, model: MLP, random_state: Any) -> Trainer:
-    """Return a trainer with the settings of a new one, which need no check for a model of the same architecture.
+def twin_of(trainer: Trainer, model: MLP, random_state: Any) -> Trainer:
+    """Return a trainer with the settings of one that has not trained yet, for another model of the same architecture.
 
     Raises
     ------
     TypeError, ValueError
         If `random_state` is no source of random numbers, or the model overrides a method that training would not call.
     """
-    return trainer._like(model, random_state)
+    return trainer._twin(model, random_state)
 
 
 def loss_of(trainer: Trainer) -> NativeLoss:

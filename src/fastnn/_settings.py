@@ -144,8 +144,8 @@ class Configured:
         )
         return Native(settings, kind, start, rates)
 
-    def _native_like(self, native: Native) -> Native:
-        """Return the settings of a new trainer with the same settings, but for its model's parameters and its generator."""
+    def _twin_of_native(self, native: Native) -> Native:
+        """Return another trainer's settings with moments, the generator and an average of this one."""
         changed = native.settings._replace(
             moments=self._new_moments(len(native.settings.moments)),
             bit_generator=self._rng.bit_generator,

@@ -178,19 +178,21 @@ class Trainer(GradientSteps, AveragedTrainer, ExportedTrainer):
         if not isinstance(model, MLP):
             raise TypeError(f"model: expected MLP, got {type(model).__name__}")
         check_model(model)
-        random_state = given.pop("random_state")
-        given["_rng"] = model._rng if random_state is None else random_state
+        given["_rng"] = _source(model, given.pop("random_state"))
         self.__dict__.update(model=model, _epochs=0)
         self.__dict__.update({name: CHECKS[name](name, value) for name, value in given.items()})
         self._start(self._new_native(None), 0)
 
-    def _like(self, model: MLP, random_state: Any) -> Trainer:
-        """Return a trainer with the settings of this new one, unchecked, for a model of the same architecture."""
+    def _twin(self, model: MLP, random_state: Any) -> Trainer:
+        """Return a trainer with the same settings, unchecked, for another model of the same architecture.
+
+        This trainer must not have trained yet. The two share everything but moments, generator and average.
+        """
         check_model(model)
         trainer = Trainer.__new__(Trainer)
         trainer.__dict__.update(self.__dict__)
-        trainer.__dict__.update(model=model, _rng=CHECKS["_rng"]("", model._rng if random_state is None else random_state))
-        trainer._start(trainer._native_like(self._native), 0)
+        trainer.__dict__.update(model=model, _rng=CHECKS["_rng"]("random_state", _source(model, random_state)))
+        trainer._start(trainer._twin_of_native(self._native), 0)
         return trainer
 
     def _begin(self, model: MLP, loss: Loss, optimizer: Optimizer | LBFGS, **options: Any) -> None:
@@ -229,7 +231,7 @@ class Trainer(GradientSteps, AveragedTrainer, ExportedTrainer):
 
     @random_state.setter
     def random_state(self, value: Any) -> None:
-        self._rng = self.model._rng if value is None else value
+        self._rng = _source(self.model, value)
 
     @explained
     def run(
@@ -352,3 +354,8 @@ class Trainer(GradientSteps, AveragedTrainer, ExportedTrainer):
     def __repr__(self) -> str:
         """Return the model and the most important settings as text."""
         return f"Trainer({self.model!r}, loss={self.loss!r}, optimizer={self.optimizer!r}, batch_size={self.batch_size})"
+
+
+def _source(model: MLP, random_state: Any) -> Any:
+    """Return the source of random numbers of a trainer with this parameter `random_state`."""
+    return model._rng if random_state is None else random_state

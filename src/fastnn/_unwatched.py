@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from fastnn._trainer import Trainer
 
 MOST_EPOCHS = 1000
-"""The number of epochs of a run up to which it is made here, with the engine's arrays as its history."""
+"""The largest number of epochs of a run that uses the engine's arrays as its history, which are made for all epochs at once.
+Longer runs go through `Running`, and their histories grow."""
 
 
 def is_unwatched(trainer: Trainer, epochs: int, metrics: Any, callbacks: Any, progress: Any) -> bool:

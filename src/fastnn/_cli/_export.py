@@ -107,7 +107,8 @@ def _write_state(model: Any, out: Path) -> str:
     buffer = io.BytesIO()
     torch.save(module.state_dict(), buffer)
     write_file(out, [buffer.getbuffer()])
-    layers = ", ".join(f"{_library_of(layer)}{' '.join(str(layer).split())}" for layer in module)
+    texts = [" ".join(str(layer).split()) for layer in module]  # modules with parts have several lines
+    layers = ", ".join(f"{_library_of(layer)}{text}" for layer, text in zip(module, texts, strict=True))
     double = ".double()" if model.dtype == np.float64 else ""
     way = "" if all(map(_library_of, (module, *module))) else ", which MLP.to_torch makes"
     return f", the state dict of {_library_of(module)}{type(module).__name__}({layers}){double}{way}"

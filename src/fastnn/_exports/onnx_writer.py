@@ -54,7 +54,7 @@ def write(
     file_name(path)  # raises TypeError if it is no path
     n_in = len(layers[0].weights) if stage is None else stage.n_in
     taken = [(input_name, False, n_in)] if front is None else front.inputs
-    names = [name for name, *_ in taken]
+    names = list(dict.fromkeys([input_name, *(name for name, *_ in taken)]))
     _check_names(names, output_names)
     opset = DEFAULT_OPSET if opset is None else integer("opset", opset, low=_OLDEST_OPSET, high=defs.onnx_opset_version())
     rows = "batch" if batch_size is None else integer("batch_size", batch_size, low=1, high=2**31 - 1)

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 def module_of(layers: Sequence[Layer], dropout: Sequence[float], input_dropout: float, stage: Stage | None = None) -> Any:
     """Return a torch.nn.Sequential in evaluation mode that computes what the layers compute.
 
-    With residual connections, it is a `fastnn._exports.pytorch_parts.Residual`.
+    With residual connections, it is a `fastnn._exports.pytorch_parts.Residual`. A shared ensemble ends in a
+    `fastnn._exports.pytorch_members.MeanOfMembers`.
 
     Raises
     ------
@@ -49,8 +50,8 @@ def module_of(layers: Sequence[Layer], dropout: Sequence[float], input_dropout: 
 
         parts.append(embed_module(stage, getattr(torch, layers[0].weights.dtype.name)))
     n_members = layers[0].n_members
-    if n_members > 1:  # each of which drops inputs of its own
-        parts.append(_scaled_members(layers[0]))
+    if n_members > 1:  # before the dropout, since each member drops inputs of its own
+        parts.append(_scaled_members(torch, layers[0]))
     if input_dropout:
         parts.append(torch.nn.Dropout(input_dropout))
     if n_members == 1 and layers[0].scales is not None:
@@ -64,8 +65,8 @@ def module_of(layers: Sequence[Layer], dropout: Sequence[float], input_dropout: 
         parts += [Keep(0)] if begins_at(layers, 0) else []
     for i, (layer, rate) in enumerate(zip(layers, (*dropout, 0.0), strict=True)):
         kept = [Keep(i + 1)] if begins_at(layers, i + 1) else []
-        if i and layer.scales is not None:
-            parts.append(_scaled_members(layer))
+        if i and n_members > 1 and layer.scales is not None:
+            parts.append(_scaled_members(torch, layer))
         parts += _modules_of(torch, layers, i, rate, kept)
     if n_members > 1:
         from fastnn._exports.pytorch_members import MeanOfMembers
@@ -103,12 +104,12 @@ def _linear_module(torch: Any, layer: Layer, separate: int) -> Any:
         from fastnn._exports.pytorch_members import LinearOfMembers
 
         weights = layer.weights.T.reshape(separate, -1, n_in)
-        return LinearOfMembers(weight=_tensor(weights), bias=_tensor(layer.bias.reshape(separate, -1)))
+        return LinearOfMembers(weight=_tensor(torch, weights), bias=_tensor(torch, layer.bias.reshape(separate, -1)))
     if layer.output_scales is not None:
         from fastnn._exports.pytorch_members import ScaledLinear
 
-        scales, biases = _tensor(layer.output_scales), _tensor(layer.bias)
-        return ScaledLinear(weight=_tensor(layer.weights.T), scale=scales, bias=biases)
+        scales, biases = _tensor(torch, layer.output_scales), _tensor(torch, layer.bias)
+        return ScaledLinear(weight=_tensor(torch, layer.weights.T), scale=scales, bias=biases)
     # Without initial values: drawing them would change PyTorch's random numbers.
     linear = torch.nn.utils.skip_init(torch.nn.Linear, n_in, n_out, dtype=getattr(torch, layer.weights.dtype.name))
     _copy(torch, layer.weights.T, linear.weight)
@@ -116,11 +117,11 @@ def _linear_module(torch: Any, layer: Layer, separate: int) -> Any:
     return linear
 
 
-def _scaled_members(layer: Layer) -> Any:
+def _scaled_members(torch: Any, layer: Layer) -> Any:
     from fastnn._exports.pytorch_members import ScaledMembers
 
     assert layer.scales is not None
-    return ScaledMembers(weight=_tensor(layer.scales))
+    return ScaledMembers(weight=_tensor(torch, layer.scales))
 
 
 def _add_module(torch: Any, layer: Layer) -> Any:
@@ -178,13 +179,11 @@ def _normalization_module(torch: Any, layer: Layer) -> Any:
     return module
 
 
-def _tensor(array: NDArray[Any]) -> Any:
+def _tensor(torch: Any, array: NDArray[Any]) -> Any:
     """Return a tensor with a copy of an array."""
-    import torch
-
     return torch.from_numpy(np.array(array, order="C"))
 
 
 def _copy(torch: Any, array: NDArray[Any], parameter: Any) -> None:
     with torch.no_grad():
-        parameter.copy_(torch.from_numpy(np.array(array)))
+        parameter.copy_(_tensor(torch, array))

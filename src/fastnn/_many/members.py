@@ -15,7 +15,7 @@ from fastnn._many.arguments import Spread, checked_models, rows_of_models
 from fastnn._many.data import SharedData, SharedValidation, count_rows, only_rows
 from fastnn._many.runs import Member, run_members
 from fastnn._measures import Measures
-from fastnn._native import architecture_of, check_epochs, learn_columns, take_average, trainer_like
+from fastnn._native import architecture_of, check_epochs, learn_columns, take_average, twin_of
 from fastnn._progress import ProgressBar
 from fastnn._running import Running
 from fastnn._trainer import Trainer
@@ -54,10 +54,10 @@ class Members:
         checked: dict[Any, Trainer] = {}  # one trainer of each architecture with the same objects as settings
         for k, model in enumerate(self._models):
             own = {name: values[k] for name, values in others.items()}
-            key = architecture_of(model), *map(id, own.values())  # `settings` keeps the objects, whose ids must differ
+            key = architecture_of(model), *map(id, own.values())  # `settings` keeps them alive: no id is used twice
             with self._named(k):
                 if key in checked:
-                    trainer = trainer_like(checked[key], model, random_states[k])
+                    trainer = twin_of(checked[key], model, random_states[k])
                 else:
                     trainer = checked[key] = Trainer(model, random_state=random_states[k], **own)
             self._trainers.append(trainer)

@@ -47,7 +47,7 @@ class Member:
 
     @property
     def work(self) -> int:
-        """About the products of weights and rows in all epochs."""
+        """The approximate number of products of weights and rows in all epochs: it includes padding."""
         return network_of(self.running.trainer.model).storage.size * self.running.n_rows * self.running.epochs
 
     @property
@@ -130,7 +130,7 @@ def run_members(members: Sequence[Member], n_threads: int | None, progress: Prog
     with ExitStack() as stack:
         for member in members:
             member.running.begin()
-            if member.running.is_watched:
+            if member.running.is_watched:  # many members without watchers would make a long stack
                 stack.callback(member.running.tell_end)
         if progress is not None:
             progress.on_train_begin(planned, done)

@@ -193,9 +193,9 @@ class BaseMLP(StoredEstimator):
         feature names. For pipelines, use skl2onnx.
 
         The input has the columns of X, in the network's dtype. With `categorical_features`, columns whose categories are
-        texts are an input of their own, of texts, whose name is that of the other input with "_text" behind it. If all
-        columns have texts, there is no other input. A missing number is NaN there, and a missing text any one that is no
-        category, such as an empty one.
+        texts are an input of their own, whose name ends in "_text". If all columns have texts, there is no other input. A
+        column without any category in the fit counts as one of numbers. For a missing number, pass NaN. For a missing text,
+        pass any text that is not a category, for example an empty one.
 
         Parameters
         ----------
@@ -218,7 +218,7 @@ class BaseMLP(StoredEstimator):
             If the estimator is not fitted.
         TypeError, ValueError
             If an option is wrong, there are several networks, ONNX can't express an activation or the classes, or
-            the network's dtype can't tell categories apart that are numbers.
+            the network's dtype can't tell a numeric category from other numbers.
         OSError
             If the file can't be written. An existing file is then unchanged.
 

@@ -26,7 +26,7 @@ from fastnn._native import parts_of
 from fastnn.sklearn import _patching
 from fastnn.sklearn._categories import has_categories
 from fastnn.sklearn._classifier import MLPClassifier
-from fastnn.sklearn._onnx_categories import add_codes, text_columns
+from fastnn.sklearn._onnx_categories import add_codes, columns_by_input
 from fastnn.sklearn._onnx_classes import add_labels, add_probabilities
 from fastnn.sklearn._originals import ORIGINALS
 from fastnn.sklearn._regressor import MLPRegressor
@@ -77,18 +77,19 @@ def _add_network(scope: Any, operator: Any, container: Any) -> tuple[_Graph, str
     """
     estimator = operator.raw_operator
     estimator._take_assigned()
-    if texts := text_columns(estimator):
+    encodes = has_categories(estimator)
+    if encodes and (texts := columns_by_input(estimator)[1]):
         raise ValueError(
             f"convert_sklearn: expected categories that are numbers, got texts in column {texts[0]}; the method "
             "to_onnx(path) of the estimator writes them too"
         )
     given = guess_proto_type(operator.inputs[0].type)
     # float32 would take different integers for the same category.
-    double = given == TensorProto.DOUBLE or (has_categories(estimator) and given == TensorProto.INT64)
+    double = given == TensorProto.DOUBLE or (encodes and given == TensorProto.INT64)
     graph = _Graph(scope, container, TensorProto.DOUBLE if double else TensorProto.FLOAT)
     values = graph.node("Cast", operator.inputs[0].full_name, to=graph.real)
-    if has_categories(estimator):
-        values = add_codes(graph, estimator, values)
+    if encodes:
+        values = add_codes(graph, estimator, "convert_sklearn", values)
     layers, stage = parts_of(estimator.network_)
     return graph, add_network(graph, layers, values if stage is None else add_stage(graph, stage, values))
 

@@ -17,12 +17,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def text_columns(estimator: Any) -> list[int]:
-    """Return the columns of a fitted estimator's inputs whose categories are texts."""
-    if not has_categories(estimator):
-        return []
+def columns_by_input(estimator: Any) -> tuple[list[int], list[int]]:
+    """Return the columns of a fitted estimator's inputs that are numbers, and those whose categories are texts."""
     found = estimator._category_columns
-    return [column for column, known in zip(found.columns, found.categories, strict=True) if are_texts(known)]
+    texts = [column for column, known in zip(found.columns, found.categories, strict=True) if are_texts(known)]
+    return [column for column in range(estimator.n_features_in_) if column not in texts], texts
 
 
 def front_of(estimator: Any, input_name: str) -> Front | None:
@@ -32,64 +31,60 @@ def front_of(estimator: Any, input_name: str) -> Front | None:
     """
     if not has_categories(estimator):
         return None
-    texts = text_columns(estimator)
-    others = [column for column in range(estimator.n_features_in_) if column not in texts]
-    of_texts = f"{input_name}_text" if isinstance(input_name, str) else ""  # whatever is no text is refused later
-    inputs = [(input_name, False, others), (of_texts, True, texts)]
+    numbers, texts = columns_by_input(estimator)
+    text_input = f"{input_name}_text"
+    inputs = [(input_name, False, numbers), (text_input, True, texts)]
     names = getattr(estimator, "feature_names_in_", range(estimator.n_features_in_))
     return Front(
-        [(name, is_texts, len(columns)) for name, is_texts, columns in inputs if columns],
-        lambda graph: add_codes(graph, estimator, input_name, of_texts),
+        [(name, is_text, len(columns)) for name, is_text, columns in inputs if columns],
+        lambda graph: add_codes(graph, estimator, "to_onnx", input_name, text_input),
         {name: [names[column] for column in columns] for name, _, columns in inputs if columns},
     )
 
 
-def add_codes(graph: Graph, estimator: Any, numbers: str, texts: str = "") -> str:
+def add_codes(graph: Graph, estimator: Any, method: str, number_input: str, text_input: str = "") -> str:
     """Add the codes of categories, and return the name of the network's inputs: all columns in their order.
 
-    `numbers` and `texts` are the names of the inputs, which have the columns of numbers, and those of texts.
+    `method` is the function that the user has called.
 
     Raises
     ------
     ValueError
         If the graph could not tell the categories apart.
     """
-    found, own = estimator._category_columns, text_columns(estimator)
-    others = [column for column in range(estimator.n_features_in_) if column not in own]
-    passed = [column for column in others if column not in found.columns]
-    parts = [columns_of(graph, [others.index(column) for column in passed], numbers)] if passed else []
+    found, (numbers, texts) = estimator._category_columns, columns_by_input(estimator)
+    passed = [column for column in numbers if column not in found.columns]
+    parts = [columns_of(graph, [numbers.index(column) for column in passed], number_input)] if passed else []
     for column, known in zip(found.columns, found.categories, strict=True):
-        if column in own:
-            parts.append(_codes_of_texts(graph, column, columns_of(graph, [own.index(column)], texts), known))
+        place = f"column {column}"
+        if column in texts:
+            values = columns_of(graph, [texts.index(column)], text_input)
+            parts.append(_codes_of_texts(graph, values, _checked_texts(known, method, place)))
         else:
-            parts.append(_codes_of_numbers(graph, column, columns_of(graph, [others.index(column)], numbers), known))
+            values = columns_of(graph, [numbers.index(column)], number_input)
+            parts.append(_codes_of_numbers(graph, values, _checked_numbers(known, graph.real, method, place)))
     return columns_of(graph, np.argsort([*passed, *found.columns]), graph.node("Concat", *parts, axis=1))
 
 
-def _codes_of_texts(graph: Graph, column: int, values: str, known: NDArray[Any]) -> str:
+def _codes_of_texts(graph: Graph, values: str, known: list[str]) -> str:
     """Return the name of the codes of texts (n, 1): -1 for those that are unknown."""
-    for each in known:
-        try:
-            str(each).encode()
-        except UnicodeEncodeError:
-            raise ValueError(f"to_onnx: expected texts that UTF-8 can express, got {each!r} in column {column}") from None
     codes = graph.node(
         "LabelEncoder",
         values,
         domain="ai.onnx.ml",
-        keys_strings=[str(each) for each in known],
+        keys_strings=known,
         values_floats=np.arange(len(known), dtype=np.float32),
         default_float=-1.0,
     )
     return graph.node("Cast", codes, to=graph.real)
 
 
-def _codes_of_numbers(graph: Graph, column: int, values: str, known: NDArray[Any]) -> str:
+def _codes_of_numbers(graph: Graph, values: str, known: list[float]) -> str:
     """Return the name of the codes of numbers (n, 1): -1 for those that are missing or unknown.
 
     The place of the last category that is not larger is found by bisection, since the categories are in ascending order.
     """
-    n, categories = len(known), graph.constant(_categories(graph, column, known))
+    n, categories = len(known), graph.constant(known or [math.nan])  # no number equals NaN
     zero = helper.make_tensor("value", TensorProto.INT64, [1], [0])
     places = graph.node("ConstantOfShape", graph.node("Shape", values), value=zero)
     for bit in reversed(range((n - 1).bit_length() if n else 0)):
@@ -101,21 +96,30 @@ def _codes_of_numbers(graph: Graph, column: int, values: str, known: NDArray[Any
     return graph.node("Where", found, graph.node("Cast", places, to=graph.real), graph.constant(-1.0))
 
 
-def _categories(graph: Graph, column: int, known: NDArray[Any]) -> NDArray[Any]:
-    """Return categories in the type of the graph, in which they must differ, and integers must keep their values."""
-    if not len(known):
-        return np.array([np.nan])  # which no number equals
-    dtype = helper.tensor_dtype_to_np_dtype(graph.real)
-    numbers = known.tolist()
+# ---- The categories ----
+
+
+def _checked_texts(known: NDArray[Any], method: str, place: str) -> list[str]:
+    texts = [str(each) for each in known]
+    for each in texts:
+        try:
+            each.encode()
+        except UnicodeEncodeError:
+            raise ValueError(f"{method}: expected texts that UTF-8 can express, got {each!r} in {place}") from None
+    return texts
+
+
+def _checked_numbers(known: NDArray[Any], real: int, method: str, place: str) -> list[float]:
+    """Return categories in the type of the graph, after a check that no other number would be taken for them."""
+    dtype, numbers = helper.tensor_dtype_to_np_dtype(real), known.tolist()
     values = [_rounded(number, dtype) for number in numbers]
-    wrong = [number for number, value in zip(numbers, values, strict=True) if not _stands_for(value, number)]
+    wrong = [number for number, value in zip(numbers, values, strict=True) if not _stands_for(value, number, dtype)]
     if wrong or len(set(values)) < len(values):
         got = f"{wrong[0]!r}" if wrong else "some that are the same"
         raise ValueError(
-            f"to_onnx: expected categories that {dtype}, the type of the network, can tell apart, got {got} in column "
-            f"{column}; texts can be categories too"
+            f"{method}: expected categories that {dtype}, the type of the graph, can tell from others, got {got} in {place}"
         )
-    return np.array(values)
+    return values
 
 
 def _rounded(number: float, dtype: np.dtype[Any]) -> float:
@@ -126,6 +130,13 @@ def _rounded(number: float, dtype: np.dtype[Any]) -> float:
         return math.inf
 
 
-def _stands_for(value: float, number: float) -> bool:
-    """Return whether a rounded number stands for no other number that may be a category: for no other integer."""
-    return value == number or not (math.isinf(value) or number == math.floor(number))
+def _stands_for(value: float, number: float, dtype: np.dtype[Any]) -> bool:
+    """Return whether a category keeps its place among the integers: other integers must not be rounded to it, nor it to one.
+
+    Fractions that are closer to each other than numbers of the type can't be told apart in any case.
+    """
+    if number in (-math.inf, math.inf):
+        return True
+    if number != math.floor(number):
+        return value != math.floor(value)
+    return value == number and abs(number) < 2 ** (np.finfo(dtype).nmant + 1)

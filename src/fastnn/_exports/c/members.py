@@ -8,14 +8,14 @@ from fastnn._exports.layers import Layer, widths_of
 
 
 def looped(layers: Sequence[Layer], before: Sequence[str], calls: Sequence[str]) -> list[str]:
-    """Return the statements of the function: declarations and calls that precede, and the calls of each member.
+    """Return the body of the function: declarations, the statements before the loop, and a loop over the members.
 
-    The calls set the array `own`, and read the number `member`.
+    `calls` are those of one member: they set the array `own`, and read the number `member`.
     """
-    n_out, n_members, zeros = widths_of(layers)[-1], layers[0].n_members, n_zeros(layers)
+    n_out, n_members, n_biases = widths_of(layers)[-1], layers[0].n_members, n_zeros(layers)
     return [
         f"    @real own[{n_out}];",
-        *([f"    static const @real none[{zeros}] = {{0}};"] if zeros else []),
+        *([f"    static const @real zeros[{n_biases}] = {{0}};"] if n_biases else []),
         "    int member, i;",
         *before,
         f"    for (member = 0; member < {n_members}; member++) {{",
@@ -43,7 +43,7 @@ def sum_calls(layers: Sequence[Layer], index: int, source: str, to: str) -> list
     calls = [scale_call(layers, index, source, source)] if index and layer.scales is not None else []
     if layer.output_scales is not None:
         scales = _of_member(f"@output_scales_{index + 1}", n_out, layers)
-        calls.append(f"    @dense({weights}, none, {n_in}, {n_out}, {source}, {to});")
+        calls.append(f"    @dense({weights}, zeros, {n_in}, {n_out}, {source}, {to});")
         return [*calls, f"    @finish_sums({scales}, {biases}, {to}, {n_out});"]
     if index < len(layers) - 1:
         return [*calls, f"    @dense({weights}, @biases_{index + 1}, {n_in}, {n_out}, {source}, {to});"]

@@ -81,6 +81,7 @@ def adds_up(layers: Sequence[Layer], narrow: bool) -> bool:
 
 
 def preamble(layers: Sequence[Layer], prefix: str, dtype: np.dtype[Any], narrow: bool, stage: Stage | None) -> Iterator[str]:
+    """Yield the directives, types and constants before the parameters."""
     waves = bool(embeddings.waves_of(stage)) or any(layer.activation == "sin" for layer in layers)
     activations = [layer.activation for layer in layers]
     lanes = 64 // dtype.itemsize

@@ -30,7 +30,8 @@ from fastnn._storage.write_file import FilePath, file_name, write_file
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_NARROW = 4  # up to this number of outputs, the kernels compute a last layer as dot products
+# Up to this number of outputs, the kernels compute a last layer as dot products, and those of members at any number.
+_NARROW = 4
 
 
 def write(
@@ -229,7 +230,7 @@ def _residual_calls(layer: Layer, index: int, to: str, narrow: bool) -> list[str
     if not narrow:  # the sums go on from the values that are there
         return [f"    @dense({parameters}, {to}, {n_from}, {n_out}, stream_{begin}, {to});"]
     return [
-        f"    @narrow({parameters}, none, {n_from}, {n_out}, stream_{begin}, added);",
+        f"    @narrow({parameters}, zeros, {n_from}, {n_out}, stream_{begin}, added);",
         f"    @add(added, {to}, {n_out});",
     ]
 
@@ -247,7 +248,7 @@ def _predict(layers: Sequence[Layer], name: str, buffers: tuple[int, int], narro
     lines += [f"    @real stream_{begin}[{size}];" for begin, size in streams.items()]
     if narrow and last_residual is not None and last_residual.projection is not None:
         n_out = layers[-1].bias.size
-        lines.append(f"    @real added[{n_out}], none[{n_out}] = {{0}};")
+        lines.append(f"    @real added[{n_out}], zeros[{n_out}] = {{0}};")
     source = "x"
     if stage is not None:
         lines = [f"    @real inputs[{len(layers[0].weights)}];", *lines, *embeddings.calls(stage)]
