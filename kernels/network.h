@@ -40,11 +40,6 @@ struct Block {
     bool has_own_factors() const {
         return has_settings || learning_rate_factor != 1 || decay_factor != 1 || (penalty_factor != 0 && penalty_factor != 1);
     }
-    bool is_updated_like(const Block &other) const {
-        return has_own_factors() == other.has_own_factors() && learning_rate_factor == other.learning_rate_factor &&
-               penalty_factor == other.penalty_factor && decay_factor == other.decay_factor &&
-               epsilon_factor == other.epsilon_factor && l1 == other.l1 && l2 == other.l2 && is_frozen == other.is_frozen;
-    }
     int64_t size() const { return rows * row; }
     int64_t end() const { return offset + size(); }
 };

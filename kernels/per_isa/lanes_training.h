@@ -16,9 +16,14 @@ namespace {
 
 // Whether two trainings may run side by side. The learning rates, coefficients, random numbers, orders and parameters of each are
 // its own.
+inline bool same_settings(const Block &a, const Block &b) {
+    return a.has_own_factors() == b.has_own_factors() && a.learning_rate_factor == b.learning_rate_factor &&
+           a.penalty_factor == b.penalty_factor && a.decay_factor == b.decay_factor && a.epsilon_factor == b.epsilon_factor &&
+           a.l1 == b.l1 && a.l2 == b.l2 && a.is_frozen == b.is_frozen;
+}
 inline bool same_blocks(const Layer &a, const Layer &b) {
     for (int64_t i = 0; i < a.n_blocks; i++)
-        if (!a.blocks[i].is_updated_like(b.blocks[i])) return false;
+        if (!same_settings(a.blocks[i], b.blocks[i])) return false;
     return true;
 }
 inline bool same_networks(const Network &a, const Network &b) {
