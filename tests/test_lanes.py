@@ -198,7 +198,7 @@ def test_updates_from_which_members_go_on_may_differ():
 
 def test_a_lane_whose_member_has_diverged_goes_on_with_targets_that_overflow():
     members = Members((2, 3, 1), rate=lambda k: 1e25 if k == 3 else 0.0, activation="relu", l1=0.01)
-    members.y[5] = 1e19  # its square is finite in float32, unlike that of the mean's gradient with a large rate
+    members.y[5] = 1e19  # near the largest number whose square is finite in float32
     words = [state[0] for state in members.check()]
     assert words[3] == "diverged"
     assert words.count("finished") == len(words) - 1

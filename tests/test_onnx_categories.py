@@ -33,7 +33,7 @@ FRAME = pd.DataFrame(
         "grade": rng.choice([0.5, 1.5, -2.0, np.nan], N),
     }
 )
-# Texts and numbers that are missing, or that the fit has not seen.
+# Rows with missing and unknown categories.
 NEW = FRAME.iloc[:12].assign(
     color=["blue", "pink", None, "grün", "rot", "", "blue", "ROT", "rot ", "x", "y", "grün"],
     year=[2001, 5, 1999, 2024, -1, 0, 1, 2, 2001, 1999, 2024, 3],
@@ -117,9 +117,11 @@ def test_metadata_tell_the_columns_of_each_input(tmp_path: Path) -> None:
     assert {(each.domain, each.version) for each in model.opset_import} == {("", 20), ("ai.onnx.ml", 2)}
 
 
-@pytest.mark.parametrize(
-    "categories", [[2**24, 2**24 + 1], [2**24 + 1, 5], [1.0, 1e300], [1, 10**400], [2.0, 2.00000001]], ids=str
-)
+INDISTINCT: list[list[Any]] = [[2**24, 2**24 + 1], [2**24 + 1, 5], [1.0, 1e300], [1, 10**400], [2.0, 2.00000001]]
+INDISTINCT += [[2**24], [0.1, 0.1 + 1e-12], [0.9999999999], [1e-50]]  # the last two would stand for 1 and 0
+
+
+@pytest.mark.parametrize("categories", INDISTINCT, ids=range(len(INDISTINCT)))
 def test_numbers_that_the_graph_could_not_tell_apart_are_refused(categories: list[Any], tmp_path: Path) -> None:
     rows = pd.DataFrame({"a": FRAME["size"].astype(np.float32), "b": np.resize(np.array(categories, dtype=object), N)})
     fitted = MLPRegressor(**OPTIONS, categorical_features=["b"]).fit(rows, FRAME["size"])

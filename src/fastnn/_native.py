@@ -129,7 +129,7 @@ def take_average(trainer: Trainer) -> None:
 
 
 def twin_of(trainer: Trainer, model: MLP, random_state: Any) -> Trainer:
-    """Return a trainer with the settings of one that has not trained yet, for another model of the same architecture.
+    """Return a trainer for another model of the same architecture, with the settings of a trainer that has not trained.
 
     Raises
     ------

@@ -137,7 +137,7 @@ class Running:
 
     @property
     def is_watched(self) -> bool:
-        """Whether anybody is told of the run's beginning and end."""
+        """Whether the run has watchers."""
         return bool(self._watchers)
 
     def begin(self) -> None:

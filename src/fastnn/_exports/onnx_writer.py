@@ -27,7 +27,7 @@ Head = Callable[[FileGraph, str], Sequence[tuple[str, int, int | None]]]
 
 
 class Front(NamedTuple):
-    """What stands before the network in a graph that does not take the network's own inputs."""
+    """The inputs of a graph that differ from those of its network, and the operators between them."""
 
     inputs: Sequence[tuple[str, bool, int]]  # of each, its name, whether it has texts, and the number of its columns
     add: Callable[[FileGraph], str]  # adds the operators, and returns the name of the network's inputs

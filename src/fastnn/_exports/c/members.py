@@ -32,23 +32,23 @@ def scale_call(layers: Sequence[Layer], index: int, source: str, to: str) -> str
     return f"    @scale({_of_member(f'@scales_{index + 1}', n_in, layers)}, {source}, {to}, {n_in});"
 
 
-def sum_calls(layers: Sequence[Layer], index: int, source: str, to: str) -> list[str]:
-    """Return the calls that set the sums of a layer of a member.
+def sum_calls(layers: Sequence[Layer], index: int, source: str, to: str, narrow: bool) -> list[str]:
+    """Return the calls that set the sums of a layer: of a single network, or of one member.
 
     The inputs of the first layer have been scaled before. Those of a later one are scaled in their place: nothing else
     reads them.
     """
     layer, n_in, n_out = layers[index], len(layers[index].weights), widths_of(layers)[index]
-    weights, biases = f"@weights_{index + 1}", _of_member(f"@biases_{index + 1}", n_out, layers)
+    weights, biases = f"@weights_{index + 1}", f"@biases_{index + 1}"
     calls = [scale_call(layers, index, source, source)] if index and layer.scales is not None else []
     if layer.output_scales is not None:
         scales = _of_member(f"@output_scales_{index + 1}", n_out, layers)
         calls.append(f"    @dense({weights}, zeros, {n_in}, {n_out}, {source}, {to});")
-        return [*calls, f"    @finish_sums({scales}, {biases}, {to}, {n_out});"]
-    if index < len(layers) - 1:
-        return [*calls, f"    @dense({weights}, @biases_{index + 1}, {n_in}, {n_out}, {source}, {to});"]
-    weights = _of_member(weights, n_in * n_out, layers)
-    return [*calls, f"    @narrow({weights}, {biases}, {n_in}, {n_out}, {source}, {to});"]
+        return [*calls, f"    @finish_sums({scales}, {_of_member(biases, n_out, layers)}, {to}, {n_out});"]
+    if index == len(layers) - 1:
+        weights, biases = _of_member(weights, n_in * n_out, layers), _of_member(biases, n_out, layers)
+    function = "@narrow" if narrow else "@dense"
+    return [*calls, f"    {function}({weights}, {biases}, {n_in}, {n_out}, {source}, {to});"]
 
 
 def n_zeros(layers: Sequence[Layer]) -> int:
@@ -57,5 +57,5 @@ def n_zeros(layers: Sequence[Layer]) -> int:
 
 
 def _of_member(name: str, size: int, layers: Sequence[Layer]) -> str:
-    """Return the place of a member's part, with that number of elements, in an array."""
+    """Return the place of a member's part, with that number of elements, in an array; without members, the array."""
     return f"{name} + member * {size}" if layers[0].n_members > 1 else name

@@ -158,8 +158,8 @@ def _size(layer: Layer) -> int:
 
 def _others_of(layer: Layer) -> Iterator[tuple[str, NDArray[Any]]]:
     """Yield the names and the values of the other parameters of a layer."""
-    arrays = {"slopes": layer.slopes, "alphas": layer.alphas, "scales": layer.scales}
-    arrays |= {"output_scales": layer.output_scales}
+    scales = {"scales": layer.scales, "output_scales": layer.output_scales}
+    arrays = {"slopes": layer.slopes, "alphas": layer.alphas, **scales}
     if layer.residual is not None:
         arrays |= {"projection": layer.residual.projection}
     if layer.normalization is not None:
@@ -280,12 +280,7 @@ def _layer_calls(
 ) -> list[str]:
     """Return the calls of a layer, from its inputs to its outputs."""
     layer, n_out = layers[index], widths_of(layers)[index]
-    if layers[0].n_members > 1:
-        calls = members.sum_calls(layers, index, source, to)
-    else:
-        function = "@narrow" if narrow else "@dense"
-        sizes = f"{len(layer.weights)}, {n_out}"
-        calls = [f"    {function}(@weights_{index + 1}, @biases_{index + 1}, {sizes}, {source}, {to});"]
+    calls = members.sum_calls(layers, index, source, to, narrow)
     normalize = []
     if layer.normalization is not None:
         parameters = "".join(f"@{name}_{index + 1}, " for name, _ in _others_of(layer) if name in ("gains", "shifts"))
