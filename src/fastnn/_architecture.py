@@ -91,6 +91,11 @@ class Architecture:
         """The members of a shared ensemble, or None if the model is one network."""
         return self._shared
 
+    def _refuse_shared(self, method: str) -> None:
+        """Raise ValueError if the model is a shared ensemble, for methods that take one network."""
+        if self.shared is not None:
+            raise ValueError(f"{method}: expected a single network, got a model with shared={self.shared!r}")
+
     @property
     def _shared_options(self) -> dict[str, Any] | None:
         """The parameters of the shared ensemble, for files."""

@@ -79,8 +79,7 @@ class InitializedFromData(Evaluated):
         """
         if unknown:
             raise refusal(InitializedFromData.init_from_data, (self,), unknown)
-        if self.shared is not None:
-            raise ValueError(f"init_from_data: expected a single network, got a model with shared={self.shared!r}")
+        self._refuse_shared("init_from_data")
         with_biases = flag("biases", biases)
         rng = self._rng if random_state is None else _seeds.generator(random_state)
         self._check_columns("X", X)

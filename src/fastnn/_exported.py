@@ -54,11 +54,6 @@ class Exported(Stored):
                 "write these too"
             )
 
-    def _refuse_shared(self, method: str) -> None:
-        """Raise ValueError if the model is a shared ensemble, for methods that take one network."""
-        if self.shared is not None:
-            raise ValueError(f"{method}: expected a single network, got a model with shared={self.shared!r}")
-
     @explained
     def to_onnx(
         self,
