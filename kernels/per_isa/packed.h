@@ -119,15 +119,9 @@ __attribute__((noinline)) void multiply_packed(const Product<T> &p, Range rows, 
     }
 }
 
-// Shorter sums or rows of C would make too little of a copied element.
-template <class T> bool pays_packing(const Product<T> &p, Range rows, Range columns) {
-    return rows.size() >= least_rows && p.depth >= 32 && columns.size() >= 64 &&
-           exceeds_cache<T>(rows.size(), p.depth, columns.size());
-}
-
 // As in dense.h. memory: a thread's, or null.
 template <class T, Start START, Finish FINISH> void multiply(const Product<T> &p, Range rows, Range columns, T *memory) {
-    if (memory && pays_packing(p, rows, columns)) multiply_packed<T, START, FINISH>(p, rows, columns, memory);
+    if (memory && pays_packing<T>(rows.size(), p.depth, columns.size())) multiply_packed<T, START, FINISH>(p, rows, columns, memory);
     else multiply<T, START, FINISH>(p, rows, columns);
 }
 

@@ -33,6 +33,11 @@ template <class T> bool exceeds_cache(int64_t m, int64_t k, int64_t n) {
 // The least number of rows of C for which copies pay: fewer would read each panel too rarely.
 constexpr int64_t least_rows = 4 * tile_rows;
 
+// The same, but for products of any size. Short sums or rows of C would make too little of a copied element.
+template <class T> bool pays_packing(int64_t m, int64_t k, int64_t n) {
+    return m >= least_rows && k >= 32 && n >= 64 && exceeds_cache<T>(m, k, n);
+}
+
 // The memory of all threads of a run; none if no product for batches of this many rows is large. backward: whether there are
 // passes back.
 template <class T> class Packing {

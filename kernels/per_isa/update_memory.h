@@ -18,6 +18,7 @@ template <class T> class UpdateMemory {
                  const Layers<T> &layers, Arena &arena)
         : rules_(rules),
           uses_gradients_(!rules.descends_in_product || training.batch_size > training.network.rows_at_once()),
+          chunk_(training.network.passed_rows(std::min(training.batch_size, training.network.rows_at_once()))),
           state_(state),
           panels_(panels),
           layers_(layers),
@@ -74,11 +75,8 @@ template <class T> class UpdateMemory {
     template <class Body> void for_each_own_part(const Owner &owner, Body body) const {
         int64_t number = 0;
         for (const OwnBlock *own = owner.blocks; own < owner.blocks + owner.n_blocks; own++) {
-            const Block &block = own->part.block;
-            const bool is_whole = rules_.descends_in_product || block.kind == BlockKind::embedding_parameters;
-            for_each_part<T>(*own, is_whole ? block.rows : cached_rows,
-                             [&](const BlockPart &part) { body(part, number + part.rows.begin); });
-            number += block.rows;
+            for_each_part<T>(*own, rows_at_once(*own), [&](const BlockPart &part) { body(part, number + part.rows.begin); });
+            number += own->part.block.rows;
         }
     }
 
@@ -115,6 +113,7 @@ template <class T> class UpdateMemory {
 
     const UpdateRules &rules_;
     const bool uses_gradients_;  // an array of them
+    const int64_t chunk_;        // rows of a batch's largest chunk
     const OptimizerState<T> &state_;
     const Panels<T> &panels_;
     const Layers<T> &layers_;
@@ -124,7 +123,14 @@ template <class T> class UpdateMemory {
     OwnBlock *const own_blocks_;  // of all threads
 
   private:
-    static constexpr int64_t cached_rows = 64;  // rows of weights whose gradient is used while it is in the cache
+    // Returns the rows of a block in a part. A few, so that their gradient is used while it is in the cache, unless that would take
+    // longer than it saves: a product that packs the deltas would pack them anew for each part.
+    int64_t rows_at_once(const OwnBlock &own) const {
+        const Block &block = own.part.block;
+        const bool is_packed = !own.is_in_panels && pays_packing<T>(own.part.rows.size(), chunk_, block.columns);
+        const bool is_whole = rules_.descends_in_product || block.kind == BlockKind::embedding_parameters || is_packed;
+        return is_whole ? block.rows : 64;
+    }
 
     template <class Use> void for_each_own_panel(const Owner &owner, Use use) const {
         for (const OwnBlock *own = owner.blocks; own < owner.blocks + owner.n_blocks; own++)
