@@ -46,7 +46,8 @@ template <class T> class TrainingLoop {
     }
 
   private:
-    static constexpr int64_t steps_worth_copies = 16;
+    // The steps that pay for copying one of the arrays into panels and back, by measurement.
+    static constexpr int64_t steps_worth_a_copy = 4;
 
     // Whether threads may own panels: the same for all slices of a run. A row of weights has one sum of penalties and one of squares.
     bool may_own_panels() const {
@@ -58,7 +59,7 @@ template <class T> class TrainingLoop {
         needs.first_layer = rules_.first_layer;
         const int64_t steps_left = (t_.n_epochs - t_.epoch) * (t_.last_batch() / t_.batch_size + 1);
         if (t_.max_threads > 1 && !t_.network.layers[0].scales_members) needs.rows_to_share = rows_in_chunk();
-        if (steps_left >= steps_worth_copies) needs.panels = panels_.parameters();
+        if (steps_left >= steps_worth_a_copy * t_.n_state_arrays()) needs.panels = panels_.parameters();
         return needs;
     }
 
