@@ -26,6 +26,8 @@ SPLIT = [
     ((20, 460, 500, 5), 40),
     ((20, 660, 700, 5), 40),
 ]
+# Several threads split the columns of the first layer's weights, of which there are too few rows.
+FEW_INPUTS = ((4, 256, 3), 64)
 # Layer sizes and batch size: tiny; narrow and wide outputs; wide inputs; rows of whole KiB; batches of several chunks;
 # products beyond the second-level cache.
 NETWORKS = [
@@ -34,7 +36,7 @@ NETWORKS = [
     ((2, 64, 64, 1), 32),
     ((17, 33, 100, 9), 50),
     ((600, 20, 4), 33),
-    ((4, 256, 3), 64),
+    FEW_INPUTS,
     ((5, 40, 30), 700),
     ((9, 24, 16, 1), 1200),
     ((7, 300), 513),
@@ -92,7 +94,7 @@ def test_any_number_of_threads_gives_the_same_bits(network, option, dtype):
 
 
 @pytest.mark.parametrize("row", _core.OPTIMIZERS)
-@pytest.mark.parametrize("network", NETWORKS[2:4], ids=str)
+@pytest.mark.parametrize("network", [*NETWORKS[2:4], FEW_INPUTS], ids=str)
 @pytest.mark.parametrize("option", ["plain", "everything"])
 def test_optimizers_give_the_same_bits_for_any_number_of_threads(row, network, option):
     assert_same_for_any_threads(network, optimizer=optimizer_of(row), **OPTIONS[option])
@@ -126,11 +128,12 @@ def test_sparse_inputs_give_the_same_bits_where_threads_split_later_layers():
     assert states[1:] == states[:1] * 2
 
 
+@pytest.mark.parametrize("sizes", [(300, 100, 10), FEW_INPUTS[0]], ids=str)
 @pytest.mark.parametrize("optimizer", [SGD(1e4, momentum=0.9), Adam(1e4)])
-def test_a_run_that_diverges_goes_back_to_the_same_bits_where_threads_split_outputs(optimizer):
+def test_a_run_that_diverges_goes_back_to_the_same_bits_where_threads_split_outputs(optimizer, sizes):
     states = []
     for n_threads in (1, 2, 3):
-        trainer, X, y = new_trainer(((300, 100, 10), 8), activation="relu", n_threads=n_threads, shuffle=False)
+        trainer, X, y = new_trainer((sizes, 8), activation="relu", n_threads=n_threads, shuffle=False)
         X, y = np.tile(X, (8, 1)), np.tile(y, (8, 1))
         trainer.run(X, y, 2)
         trainer.optimizer = optimizer

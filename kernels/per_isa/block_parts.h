@@ -1,4 +1,4 @@
-// The parts of blocks of parameters that each thread owns: rows, or panels.
+// The parts of blocks of parameters that each thread owns: rows, columns, or panels.
 #pragma once
 
 #include <algorithm>
@@ -10,21 +10,26 @@ namespace {
 // The columns of two vectors, which a product computes side by side.
 template <class T> constexpr int64_t panel_columns = 2 * lanes<T>;
 
-// A part of one of a layer's blocks of parameters: whole rows, or some rows of a panel. Panels stand one after the other, each without
-// gaps between its rows, and take no more memory than the block.
+// A part of one of a layer's blocks of parameters: whole rows, some columns of all rows, or some rows of a panel. Panels stand one after
+// the other, each without gaps between its rows, and take no more memory than the block.
 struct BlockPart {
     int64_t layer;
     const Block &block;
     Range rows, columns;
     int64_t row;    // elements from one row to the next
     int64_t start;  // place in the block of row 0, of which the part may begin at a later one
+    int64_t width;  // the part's elements of a row, with the row's padding if they are its last ones
 
     FASTNN_MEMBER int64_t offset() const { return block.offset + start + rows.begin * row; }
-    FASTNN_MEMBER int64_t count() const { return rows.size() * row; }
+    // Calls use(offset, count) for each piece of memory without gaps.
+    template <class Use> FASTNN_MEMBER void for_each_piece(Use use) const {
+        if (width == row) return use(offset(), rows.size() * row);
+        for (int64_t i = 0; i < rows.size(); i++) use(offset() + i * row, width);
+    }
     FASTNN_MEMBER bool is_panel() const { return row < block.row; }
 };
 
-// What a thread owns of a block: some rows, or the panels of some columns. It is the same in all batches of a region.
+// What a thread owns of a block: some rows or columns, or the panels of some columns. It is the same in all batches of a region.
 struct OwnBlock {
     BlockPart part;  // of panels, it has the layout of the block
     bool is_in_panels;
@@ -38,11 +43,17 @@ struct Owner {
 };
 
 template <class T> OwnBlock own_rows_of(int64_t l, const Layer &layer, const Block &block, const Team &team) {
-    return {{l, block, own_rows<T>(layer, block, team), {0, block.columns}, block.row, 0}, false};
+    return {{l, block, own_rows<T>(layer, block, team), {0, block.columns}, block.row, 0, block.row}, false};
+}
+
+template <class T> OwnBlock own_columns_of(int64_t l, const Block &block, const Team &team) {
+    const Range columns = share(block.columns, panel_columns<T>, team);
+    const int64_t width = columns.end == block.columns ? block.row - columns.begin : columns.size();
+    return {{l, block, {0, block.rows}, columns, block.row, columns.begin, width}, false};
 }
 
 template <class T> OwnBlock own_panels_of(int64_t l, const Block &block, const Team &team) {
-    return {{l, block, {0, block.rows}, share(block.columns, panel_columns<T>, team), block.row, 0}, true};
+    return {{l, block, {0, block.rows}, share(block.columns, panel_columns<T>, team), block.row, 0, block.row}, true};
 }
 
 // Calls use(part) for what a thread owns of a block: at most n_rows of its rows at a time, or as many rows of a panel as have the same
@@ -55,7 +66,7 @@ template <class T, class Use> void for_each_part(const OwnBlock &own, int64_t n_
     BlockPart part = own.part;
     for (int64_t j = columns.begin; j < columns.end; j += width) {
         if (own.is_in_panels) {
-            part.row = std::min(width, block.row - j);
+            part.row = part.width = std::min(width, block.row - j);
             part.columns = {j, std::min(j + part.row, columns.end)};
             part.start = block.rows * j;
         }

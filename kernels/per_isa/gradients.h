@@ -57,13 +57,11 @@ template <class T> class ChunkGradients {
             case BlockKind::weights: return weight_gradient<START, FINISH>(part, to, learning_rate);
             case BlockKind::biases:
                 if ((*layers_)[part.layer].has_own_sums()) return member_bias_gradient<START, FINISH>(part, to, learning_rate);
-                return unit_gradient<START, FINISH>(part.layer, buffers.delta, to, learning_rate);
+                return unit_gradient<START, FINISH>(part, buffers.delta, to, learning_rate);
             case BlockKind::slopes:
-            case BlockKind::alphas: return unit_gradient<START, FINISH>(part.layer, buffers.by_slope, to, learning_rate);
-            case BlockKind::gains:
-                return unit_gradient<START, FINISH>(part.layer, buffers.normalization->by_gain, to, learning_rate);
-            case BlockKind::shifts:
-                return unit_gradient<START, FINISH>(part.layer, buffers.normalization->by_shift, to, learning_rate);
+            case BlockKind::alphas: return unit_gradient<START, FINISH>(part, buffers.by_slope, to, learning_rate);
+            case BlockKind::gains: return unit_gradient<START, FINISH>(part, buffers.normalization->by_gain, to, learning_rate);
+            case BlockKind::shifts: return unit_gradient<START, FINISH>(part, buffers.normalization->by_shift, to, learning_rate);
             case BlockKind::projections: return projection_gradient<START, FINISH>(part, to, learning_rate);
             case BlockKind::scales:  // the sums of a sparse chunk stand in one row
                 if (part.block.rows > 1) return member_scale_gradient<START, FINISH>(part, to, learning_rate);
@@ -129,11 +127,13 @@ template <class T> class ChunkGradients {
 
     // Each unit has one such parameter, whose gradient is the sum of the rows' contributions. Rows of separate outputs may be padded.
     template <Start START, Finish FINISH>
-    void unit_gradient(int64_t l, const T *contributions, T *gradient, T learning_rate) const {
-        const Layer &layer = (*layers_)[l];
+    void unit_gradient(const BlockPart &part, const T *contributions, T *gradient, T learning_rate) const {
+        const Layer &layer = (*layers_)[part.layer];
         if (layer.narrow && layer.row == layer.n_out)
             sum_columns_narrow<T, START, FINISH>(contributions, n_rows_, layer.n_out, gradient, learning_rate);
-        else sum_columns<T, START, FINISH>(contributions, layer.row, n_rows_, layer.n_out, gradient, learning_rate);
+        else
+            sum_columns<T, START, FINISH>(contributions + part.start, layer.row, n_rows_, part.columns.size(),
+                                          gradient + part.start, learning_rate);
     }
 
     const Layers<T> *layers_ = nullptr;

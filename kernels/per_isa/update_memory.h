@@ -23,6 +23,7 @@ template <class T> class UpdateMemory {
           panels_(panels),
           layers_(layers),
           network_(training.network),
+          is_sparse_(training.x.sparse()),
           gradient_(training.gradient ? static_cast<T *>(training.gradient) : arena.take<T>(network_.size - skipped())),
           partial_(arena.take<T>(2 * storage_rows())),
           own_blocks_(arena.take<OwnBlock>(training.max_threads * n_blocks())) {}
@@ -32,8 +33,7 @@ template <class T> class UpdateMemory {
         OwnBlock *const own = own_blocks_ + team.index * n_blocks();
         int64_t n = 0;
         for_each_block(network_, [&](int64_t l, const Layer &layer, const Block &block) {
-            const bool is_weights = block.kind == BlockKind::weights;
-            new (own + n++) OwnBlock(is_weights ? layers_.own_weights(l, team) : own_rows_of<T>(l, layer, block, team));
+            new (own + n++) OwnBlock(own_part(l, layer, block, team));
         });
         return {team, own, n};
     }
@@ -99,11 +99,12 @@ template <class T> class UpdateMemory {
 
     void take_snapshot(const BlockPart &part) const {
         if (part.is_panel()) panels_.take_snapshot(part);
-        else state_.take_snapshot(part.offset(), part.count());
+        else part.for_each_piece([&](int64_t offset, int64_t count) { state_.take_snapshot(offset, count); });
     }
 
     void clear_gradient(const BlockPart &part) const {
-        if (uses_gradients_) std::memset(gradient_at(part.offset()), 0, size_t(part.count()) * sizeof(T));
+        if (!uses_gradients_) return;
+        part.for_each_piece([&](int64_t offset, int64_t count) { std::memset(gradient_at(offset), 0, size_t(count) * sizeof(T)); });
     }
 
     // Whether only the rows of a block that a batch touches have an update.
@@ -118,6 +119,7 @@ template <class T> class UpdateMemory {
     const Panels<T> &panels_;
     const Layers<T> &layers_;
     const Network &network_;
+    const bool is_sparse_;        // the inputs
     T *const gradient_;           // like the storage from element skipped() on
     T *const partial_;            // storage_rows() penalties, then as many sums of squares
     OwnBlock *const own_blocks_;  // of all threads
@@ -127,7 +129,7 @@ template <class T> class UpdateMemory {
     // longer than it saves: a product that packs the deltas would pack them anew for each part.
     int64_t rows_at_once(const OwnBlock &own) const {
         const Block &block = own.part.block;
-        const bool is_packed = !own.is_in_panels && pays_packing<T>(own.part.rows.size(), chunk_, block.columns);
+        const bool is_packed = !own.is_in_panels && pays_packing<T>(own.part.rows.size(), chunk_, own.part.columns.size());
         const bool is_whole = rules_.descends_in_product || block.kind == BlockKind::embedding_parameters || is_packed;
         return is_whole ? block.rows : 64;
     }
@@ -135,6 +137,21 @@ template <class T> class UpdateMemory {
     template <class Use> void for_each_own_panel(const Owner &owner, Use use) const {
         for (const OwnBlock *own = owner.blocks; own < owner.blocks + owner.n_blocks; own++)
             if (own->is_in_panels) for_each_part<T>(*own, own->part.block.rows, use);
+    }
+
+    OwnBlock own_part(int64_t l, const Layer &layer, const Block &block, const Team &team) const {
+        if (splits_columns(l, layer, block, team)) return own_columns_of<T>(l, block, team);
+        return block.kind == BlockKind::weights ? layers_.own_weights(l, team) : own_rows_of<T>(l, layer, block, team);
+    }
+
+    // Whether threads own columns of a block that has too few rows for them: a share of rows would be larger than 4/3 of the mean, and
+    // one of columns is not. A row has one sum of penalties and one of squares.
+    bool splits_columns(int64_t l, const Layer &layer, const Block &block, const Team &team) const {
+        if (team.size == 1 || rules_.penalizes || rules_.clips_norm || rules_.orthogonalizes) return false;
+        if (layer.narrow || layer.has_own_sums() || (l == 0 && is_sparse_)) return false;
+        if (block.kind == BlockKind::weights ? layers_.in_panels(l, team) : block.kind != BlockKind::biases) return false;
+        const int64_t units = (block.rows + lanes<T> - 1) / lanes<T>, largest = (units + team.size - 1) / team.size * lanes<T>;
+        return 3 * largest * team.size > 4 * block.rows && 2 * block.columns >= 3 * panel_columns<T> * team.size;
     }
 
     int64_t n_blocks() const {

@@ -81,13 +81,17 @@ template <class T> class Updater : public UpdateMemory<T> {
 
     // Averages the new parameters, and transposes weights: a team of one thread transposes all before each batch instead.
     void finish_update(const Team &team, const BlockPart &part, T share) const {
-        if (share != 0) state_of(part).average(part.offset(), part.count(), share);
+        if (share != 0) average(part, share);
         if (team.size > 1 && part.block.kind == BlockKind::weights) layers_.transpose_weights(part);
     }
 
     // The average of frozen parameters moves like the others: it may not have reached them yet.
     __attribute__((noinline)) void average_frozen(const BlockPart &part, T share) const {
-        if (part.block.is_frozen && share != 0) state_of(part).average(part.offset(), part.count(), share);
+        if (part.block.is_frozen && share != 0) average(part, share);
+    }
+
+    void average(const BlockPart &part, T share) const {
+        part.for_each_piece([&](int64_t offset, int64_t count) { state_of(part).average(offset, count, share); });
     }
 
     // Adds penalties, clips by value, and computes the rows' contributions to the norm: each sum over a row has one owner.
@@ -95,9 +99,10 @@ template <class T> class Updater : public UpdateMemory<T> {
                           const TouchedFeatures<T> &touched) const {
         if (rules_.penalizes && part.block.penalty_factor > 0)
             for (int64_t i = 0; i < part.rows.size(); i++) partial_[number + i] = penalize_row(part, i, c, touched);
-        T *gradient = gradient_at(part.offset());
-        if (rules_.clips_value) clip_by_value(gradient, part.count(), clip_value_);
+        if (rules_.clips_value)
+            part.for_each_piece([&](int64_t offset, int64_t count) { clip_by_value(gradient_at(offset), count, clip_value_); });
         if (rules_.clips_norm) {
+            const T *gradient = gradient_at(part.offset());
             T *squares = squares_from(number);
             for (int64_t i = 0; i < part.rows.size(); i++) squares[i] = sum_of_squares(gradient + i * part.row, part.row);
         }
@@ -159,7 +164,7 @@ template <class T> class Updater : public UpdateMemory<T> {
             if (!is_updated(part)) return;
             if (is_table(part.block, categories))
                 return apply_to_table(owner.team, part, c.of(part.block), categories, clipping, share);
-            clipping.apply(gradient_at(part.offset()), part.count());
+            part.for_each_piece([&](int64_t offset, int64_t count) { clipping.apply(gradient_at(offset), count); });
             if (has_orthogonal_update(part)) return;
             apply(part, c.of(part.block), touched);
             finish_update(owner.team, part, share);
@@ -226,8 +231,10 @@ template <class T> class Updater : public UpdateMemory<T> {
     }
 
     void apply(const BlockPart &part, const Coefficients<T> &c, const TouchedFeatures<T> &touched) const {
+        if (!touched.active() || !is_of_inputs(part))
+            return part.for_each_piece(
+                [&](int64_t offset, int64_t count) { state_of(part).update(offset, gradient_at(offset), count, c); });
         const T *gradient = gradient_at(part.offset());
-        if (!touched.active() || !is_of_inputs(part)) return state_of(part).update(part.offset(), gradient, part.count(), c);
         for (int64_t i = 0; i < part.rows.size(); i++) {
             const int64_t at = part.offset() + i * part.row;
             touched.update_row(part.rows.begin + i, state_.arrays(at),
