@@ -265,4 +265,4 @@ def test_ensembles_are_refused(folder, capsys):
     for to in ("onnx", "c", "torch"):
         code, out, err = export("ensemble.safetensors", "--to", to, capsys=capsys)
         assert (code, out) == (1, "")
-        assert "got an ensemble of format 1, for fastnn.Ensemble.load" in err
+        assert "got an ensemble, to be read by fastnn.Ensemble.load" in err

@@ -12,7 +12,7 @@ import pytest
 from _helpers import data, model_of
 from safetensors import safe_open
 
-from fastnn import MLP, SGD, SWA, AdaGrad, Adam, AdamW, Ensemble, RMSProp, Trainer, losses, reference
+from fastnn import MLP, SGD, SWA, AdaGrad, Adam, AdamW, Ensemble, RMSProp, SharedEnsemble, Trainer, losses, reference
 from fastnn._engine import core as _core
 from fastnn.embeddings import PBLD
 from fastnn.schedules import Cosine, Warmup
@@ -145,8 +145,8 @@ def test_files_have_the_arrays_of_the_table(optimizer, of_inputs, tmp_path):
     options = {"normalization": "layer_norm", "residual": (1, 2), **of_inputs}
     trainer, arrays, _ = saved(tmp_path / "a", optimizer, "prelu", **options)
     patterns = [word for name, _, _ in table(FILES, "array") for word in words(name)]
-    kinds = ["weights", "biases", "slopes", "gains", "shifts", "alphas", "scales", "projections"]
-    kinds.append("embedding_parameters")
+    kinds = ["weights", "biases", "slopes", "gains", "shifts", "alphas", "scales"]
+    kinds += ["output_scales", "projections", "embedding_parameters"]
     others = ["average", "accumulated.mean", "accumulated.given", "best", "last"]
     of_these = [f"{kind}.i" for kind in kinds] + [f"moments.k.{kind}.i" for kind in kinds]
     assert patterns == [*of_these, *(f"{other}.weights.i" for other in others), "order"]
@@ -162,6 +162,17 @@ def test_files_have_the_arrays_of_the_table(optimizer, of_inputs, tmp_path):
         np.testing.assert_array_equal(arrays[name], parameter)
         for part in moments:
             assert arrays[f"{part}{name}"].shape == parameter.shape
+
+
+def test_files_of_shared_ensembles_have_the_shapes_of_the_table(tmp_path):
+    MLP((3, 4, 4, 2), shared=SharedEnsemble(5, kind="full")).save(tmp_path / "a")
+    with safe_open(tmp_path / "a", "numpy") as file:
+        names = list(file.keys())
+        shapes = {name: file.get_tensor(name).shape for name in names}
+    of_members = {"biases.0": (5, 4), "biases.1": (5, 4), "scales.0": (5, 3), "scales.1": (5, 4)}
+    of_members |= {"output_scales.0": (5, 4), "output_scales.1": (5, 4)}
+    of_members |= {"weights.2": (4, 10), "biases.2": (10,)}
+    assert shapes == of_members | {"weights.0": (3, 4), "weights.1": (4, 4)}
 
 
 def test_files_of_averages_have_the_contents_of_the_tables(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import copy
+import inspect
 import pickle
 import sys
 
@@ -16,6 +17,7 @@ import fastnn
 from fastnn import LBFGS, MLP, SGD, Adam, DivergedError, Trainer, _minimize, schedules
 from fastnn._engine.training_data import TrainingData
 from fastnn._minimize import AbsolutePenalty, Objective
+from fastnn._setting_checks import DEFAULT_BATCH_SIZE
 from fastnn._views import carry_over
 from fastnn.callbacks import Checkpoint, CSVLog, EarlyStopping, ReduceOnPlateau, TimeLimit
 from fastnn.optimizers import resolve
@@ -422,6 +424,11 @@ def test_settings_of_steps_are_refused(options):
     with pytest.raises(ValueError, match=f"^{name}: expected none for optimizer 'lbfgs'"):
         other.optimizer = "lbfgs"
     assert isinstance(other.optimizer, Adam)
+
+
+def test_the_default_batch_size_is_that_which_is_not_refused():
+    for function in (MLP.fit, Trainer):
+        assert inspect.signature(function).parameters["batch_size"].default == DEFAULT_BATCH_SIZE
 
 
 def test_batches_are_refused():

@@ -226,6 +226,6 @@ def test_estimators_take_muon():
 
 def test_formats_without_muon_name_it():
     pytest.importorskip("torch")
-    with pytest.raises(ValueError, match=r"to_torch: expected an optimizer that PyTorch has, .*, got Muon"):
+    with pytest.raises(ValueError, match=r"to_torch: expected an optimizer with one counterpart in PyTorch, .*, got Muon"):
         Trainer(model_of((2, 3, 3, 1)), optimizer=MUON).to_torch()
     assert not hasattr(fastnn.ops, "muon")

@@ -69,7 +69,7 @@ def test_trainings_continue_in_either_library(name, optimizer):
     expected = from_torch(module).to_vector()
     np.testing.assert_allclose(trainer.model.to_vector(), expected, rtol=1e-7, atol=1e-10)
     np.testing.assert_allclose(back.model.to_vector(), expected, rtol=1e-7, atol=1e-10)
-    with pytest.raises(ValueError, match="to_torch: expected an optimizer that PyTorch has"):
+    with pytest.raises(ValueError, match="to_torch: expected an optimizer with one counterpart in PyTorch"):
         Trainer(model, "mse", Muon()).to_torch()
 
 

@@ -224,6 +224,7 @@ class Ensemble(StoredEnsemble):
         levels = _arrays.real_array("q", q)
         if not np.logical_and(levels >= 0, levels <= 1).all():
             raise ValueError(f"q: expected probabilities from 0 to 1, got {q!r}")
+        # A float of Python leaves the outputs' dtype as it is.
         probabilities = q if isinstance(q, float) else levels if levels.dtype.kind == "f" else levels.astype(np.float64)
         prepared = _Prepared(self._models, X, n_threads)
         with np.errstate(invalid="ignore"):  # of infinite outputs

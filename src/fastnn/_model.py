@@ -20,7 +20,7 @@ from fastnn._engine.losses import builtin_losses
 from fastnn._exported import Exported
 from fastnn._initializers import check_init, initialize, initialize_projections
 from fastnn._layer_settings import EMBEDDED
-from fastnn._shared_ensemble import SharedEnsemble, check_alone, check_shared
+from fastnn._shared_ensemble import SharedEnsemble, check_shared, refuse_residual
 from fastnn._trained import Trained
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ class MLP(Trained, Differentiated, Exported):
         n_members = 1 if ensemble is None else ensemble.n_members
         embedded, widths = embedded_columns(embeddings, sizes, n_members)
         connections, place = residual_connections(residual, residual_place, widths)
-        check_alone(ensemble, connections)
+        refuse_residual(ensemble, connections)
         self._rng = _seeds.generator(random_state)
         try:
             self._network = _core.Network(

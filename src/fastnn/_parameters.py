@@ -12,7 +12,6 @@ from fastnn._checks import columns as _columns
 from fastnn._checks.options import refusal, without_unknown
 from fastnn._checks.scalars import real
 from fastnn._engine import arrays as _arrays
-from fastnn._engine import core as _core
 from fastnn._layer_settings import EMBEDDED
 from fastnn._layer_settings import KINDS as LAYER_KINDS
 from fastnn._views import Kind, Kinds, Views, by_layer
@@ -213,8 +212,8 @@ class Parameters(Architecture):
         Parameters
         ----------
         other : MLP
-            A model with the same layer sizes, activations, normalizations, alphas, scales, embeddings, residual connections
-            and dtype. It does not change.
+            A model with the same layer sizes, activations, normalizations, alphas, scales, embeddings, residual connections,
+            members and dtype. It does not change.
         tau : float
             The fraction of the difference by which to move, in [0, 1].
 
@@ -241,7 +240,7 @@ class Parameters(Architecture):
         if mine is others or share == 0.0:
             return
         if any(getattr(mine, name) != getattr(others, name) for name in _ALIKE):
-            raise _not_alike(mine, others)
+            raise _not_alike(self, other)
         if share == 1.0:
             mine.storage[...] = others.storage
         else:
@@ -305,25 +304,26 @@ class Parameters(Architecture):
             self._feature_names = _columns.names_of("X", X)
 
 
-_ALIKE = (
-    "layer_sizes",
-    "activations",
-    "normalizations",
-    "parametric",
-    "input_scale",
-    "embeddings",
-    "residual",
-    "residual_place",
-    "n_members",
-    "scales_members",
-    "dtype",
-)  # of networks whose parameters correspond
+_ALIKE = {
+    "layer_sizes": "layer_sizes",
+    "activations": "activations",
+    "normalizations": "normalization",
+    "parametric": "parametric_activation",
+    "input_scale": "input_scale",
+    "embeddings": "embeddings",
+    "residual": "residual",
+    "residual_place": "residual_place",
+    "n_members": "shared",
+    "scales_members": "shared",
+    "dtype": "dtype",
+}
+"""What networks whose parameters correspond have in common, and the names of these in models."""
 
 
-def _not_alike(mine: _core.Network, others: _core.Network) -> ValueError:
-    """Return the error for two networks that do not match."""
-    name = next(each for each in _ALIKE if getattr(mine, each) != getattr(others, each))
-    return ValueError(f"other: expected a model with {name} {getattr(mine, name)}, got one with {getattr(others, name)}")
+def _not_alike(model: Parameters, other: Parameters) -> ValueError:
+    """Return the error for two models whose networks do not match."""
+    name = next(_ALIKE[each] for each in _ALIKE if getattr(model._network, each) != getattr(other._network, each))
+    return ValueError(f"other: expected a model with {name} {getattr(model, name)!s}, got one with {getattr(other, name)!s}")
 
 
 KINDS = {name: kind for name, kind in vars(Parameters).items() if isinstance(kind, Kind)}

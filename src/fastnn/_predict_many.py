@@ -166,6 +166,7 @@ def vectors_for(models: Sequence[MLP], networks: Networks, V: Any) -> NDArray[An
 def parameters_of_each(models: Sequence[MLP]) -> int:
     """Return the number of parameters of each model; raise ValueError if they differ."""
     expected = models[0].n_parameters
+    # Models of one architecture need no count.
     names: tuple[str, ...] = ("layer_sizes", "activations", "normalization", "parametric_activation", "input_scale")
     names += ("embeddings", "residual", "shared")
     for i, model in enumerate(models):

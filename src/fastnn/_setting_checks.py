@@ -57,7 +57,7 @@ FACTORS = ("dropout_factor", "label_smoothing_factor")
 """The settings that multiply a setting of the model or of the loss, in all steps or by a schedule."""
 
 OPTIONS = ("batch_size", "shuffle", "l1", "l2", "clip_norm", "clip_value", "lazy_updates", "n_threads")
-"""The settings that all files contain as numbers."""
+"""The settings that the entry "options" of all files of trainers contains."""
 
 REFUSED: Mapping[str, str] = MappingProxyType(
     {

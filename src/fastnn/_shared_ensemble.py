@@ -99,7 +99,7 @@ def check_shared(shared: object, input_scale: bool) -> SharedEnsemble | None:
     raise TypeError(f"shared: expected a SharedEnsemble, or None, got {shown(shared)}")
 
 
-def check_alone(shared: SharedEnsemble | None, residual: Sequence[tuple[int, int]]) -> None:
+def refuse_residual(shared: SharedEnsemble | None, residual: Sequence[tuple[int, int]]) -> None:
     """Raise ValueError for a shared ensemble with residual connections."""
     if shared is not None and residual:
         raise ValueError(f"residual: expected no residual connections with shared={shared!r}, got {list(residual)}")

@@ -105,9 +105,8 @@ class Layer:
     normalization : Normalization, optional
         The normalization of the units. An output layer has none.
     scales : ndarray of shape (n_in,) or (n_members, n_in), optional
-        The trained factors of the inputs, which multiply x first. Only a first layer has them. Those of each member belong
-        to a shared ensemble, whose last layer has n_out weights and biases for each member, side by side. All layers but
-        the last may have these.
+        The trained factors of the inputs, which multiply x first: (n_in,) in a first layer only, or those of each member of
+        a shared ensemble, in any layer but the last. That has n_out weights and biases for each member, side by side.
     alphas : ndarray of shape (n_out,), optional
         The trained alphas of a parametric activation.
     residual : Residual, optional

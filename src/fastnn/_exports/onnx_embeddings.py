@@ -33,8 +33,7 @@ def columns_of(graph: Graph, columns: Sequence[int] | NDArray[np.int64], inputs:
 
 def _repeated(graph: Graph, embedding: Any, inputs: str) -> str:
     """Return the name of the column of each output, (n, outputs)."""
-    columns = np.repeat(embedding.columns, embedding.widths)
-    return graph.node("Gather", inputs, graph.constant(columns, TensorProto.INT64, "columns"), axis=1)
+    return columns_of(graph, np.repeat(embedding.columns, embedding.widths), inputs)
 
 
 def _flat(graph: Graph, embedding: Any, values: str) -> str:

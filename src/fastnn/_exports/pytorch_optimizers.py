@@ -231,7 +231,7 @@ def counterpart_of(optimizer: Optimizer) -> _Known:
         if known.kind is type(optimizer):
             return known
     names = ", ".join(known.kind.__name__ for known in _KNOWN)
-    raise ValueError(f"to_torch: expected an optimizer that PyTorch has, one of {names}, got {optimizer!r}")
+    raise ValueError(f"to_torch: expected an optimizer with one counterpart in PyTorch, one of {names}, got {optimizer!r}")
 
 
 def optimizer_of(

@@ -103,8 +103,9 @@ def _contents(name: str, kinds: tuple[str, ...]) -> tuple[dict[str, Any], dict[s
             config = json.loads(metadata["fastnn"])
             kind, version = config["kind"], config["version"]
             if version != _VERSION or kind not in kinds:
-                by = f", for {_READERS[kind]}" if version == _VERSION and kind in _READERS else ""
-                raise ValueError(f"expected {_a(kinds[0])} of format {_VERSION}, got {_a(kind)} of format {version}{by}")
+                if version == _VERSION and kind in _READERS:
+                    raise ValueError(f"expected {_a(kinds[0])}, got {_a(kind)}, to be read by {_READERS[kind]}")
+                raise ValueError(f"expected {_a(kinds[0])} of format {_VERSION}, got {_a(kind)} of format {version}")
         except _DAMAGE as error:
             raise ValueError(f"{name}: not such a file of fastnn ({error})") from error
     return config, arrays

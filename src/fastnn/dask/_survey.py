@@ -16,8 +16,6 @@ from fastnn.sklearn._classes import Classes
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_MULTILABEL = "multilabel-indicator"
-
 
 @dataclass(frozen=True)
 class Facts:

@@ -104,7 +104,7 @@ class BaseMLP(StoredEstimator):
         Returns
         -------
         activations : list of ndarray of shape (n_samples, n_units)
-            The outputs, one array per hidden layer.
+            The outputs, one array per hidden layer. With `shared`, those of all members, (n_samples, n_members, n_units).
 
         Raises
         ------

@@ -10,7 +10,7 @@ import numpy as np
 from fastnn._checks.limits import MAX_LAYERS, MAX_UNITS
 from fastnn._checks.residual import check_place, pairs_of_layers
 from fastnn._setting_checks import FACTORS
-from fastnn._shared_ensemble import check_alone, check_shared
+from fastnn._shared_ensemble import check_shared, refuse_residual
 from fastnn.optimizers import LBFGS, SGD, Optimizer
 
 # Parameters that lbfgs can't use, because it does not train in batches. scikit-learn has none of them.
@@ -51,7 +51,7 @@ def check_together(estimator: Any, sizes: list[int]) -> None:
             raise ValueError(f"{name}: expected {len(sizes)}: one per hidden layer, got a list of {len(value)}")
     residual = estimator.residual
     pairs = pairs_of_layers(residual.tolist() if isinstance(residual, np.ndarray) else residual, len(sizes) + 1)
-    check_alone(check_shared(estimator.shared, bool(estimator.input_scale)), pairs)
+    refuse_residual(check_shared(estimator.shared, bool(estimator.input_scale)), pairs)
     check_place(estimator.residual_place, pairs)
     _check_normalization(estimator)
     if callable(estimator.learning_rate):

@@ -170,4 +170,6 @@ def spread_of_members(values: NDArray[Any]) -> NDArray[Any]:
 def check_spread(estimator: Any) -> None:
     """Raise ValueError if an estimator has only one network, whose predictions have no spread."""
     if len(vars(estimator).get("members_", ())) < 2:
-        raise ValueError("return_std: expected an estimator fitted with n_members >= 2, got n_members=1")
+        raise ValueError(
+            "return_std: expected an estimator fitted with n_members >= 2, got n_members=1; those of shared= have no spread"
+        )

@@ -57,7 +57,7 @@ class BatchFit:
         resumes: bool,
         bootstrap: bool = False,
     ) -> None:
-        _begin_account(estimator)
+        _begin_stopping_rule(estimator)
         if estimator.early_stopping and held_out is None:
             X, y, sample_weight, held_out = _split(estimator, X, y, sample_weight, resumes)
         self.estimator, self._incremental = estimator, incremental
@@ -183,7 +183,7 @@ class BatchFit:
             self._watcher.end_epochs(self._trainer, [np.nan])
 
 
-def _begin_account(estimator: Any) -> None:
+def _begin_stopping_rule(estimator: Any) -> None:
     """Initialize the stopping rule if the last fit used the other rule, or had no epochs."""
     if "loss_curve_" not in vars(estimator):
         vars(estimator).update(estimator._account_of_no_epochs())

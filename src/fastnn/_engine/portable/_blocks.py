@@ -43,7 +43,7 @@ def shapes(
     normalization: tuple[str, str] | None,
     *,
     is_parametric: bool,
-    scales_inputs: bool,
+    has_scales: bool,
     n_from: int | None,
     n_members: int = 1,
     is_separate: bool = False,
@@ -64,7 +64,7 @@ def shapes(
         of_layer |= dict.fromkeys(_NORMALIZATIONS[normalization[0]], (n_out,))
     if is_parametric:
         of_layer["alphas"] = (n_out,)
-    if scales_inputs:
+    if has_scales:
         of_layer["scales"] = (n_in,) if n_members == 1 else (n_members, n_in)
     if scales_members:
         of_layer["output_scales"] = n_members, n_out
@@ -114,7 +114,7 @@ def lay_out(
     for layer, (sizes, activation, normalization, has_alphas) in enumerate(each):
         options: dict[str, Any] = {
             "is_parametric": has_alphas,
-            "scales_inputs": (layer == 0 and (input_scale or n_members > 1)) or (scales_members and layer < last),
+            "has_scales": (layer == 0 and (input_scale or n_members > 1)) or (scales_members and layer < last),
             "scales_members": scales_members and layer < last,
             "n_from": next((widths[begin] for begin, end in residual if end == layer + 1), None),
             "n_members": n_members,
