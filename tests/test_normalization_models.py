@@ -87,8 +87,9 @@ def test_a_target_network_follows_only_a_model_with_the_same_normalization():
     model.gains[0][...] = 3.0
     target.blend(model, 0.5)
     np.testing.assert_array_equal(target.gains[0], 2.0)
-    for other in (MLP((2, 5, 1)), MLP((2, 5, 1), normalization="layer_norm", normalization_place="after")):
-        with pytest.raises(ValueError, match="other: expected a model with normalization"):
+    after = MLP((2, 5, 1), normalization="layer_norm", normalization_place="after")
+    for other, name in ((MLP((2, 5, 1)), "normalization"), (after, "normalization_place")):
+        with pytest.raises(ValueError, match=rf"other: expected a model with {name} \("):
             target.blend(other, 0.5)
 
 

@@ -97,8 +97,9 @@ def test_a_target_network_follows_only_a_model_with_as_many_members():
     target.blend(model, 0.5)
     np.testing.assert_array_equal(target.scales[0], 2.0)
     full = MLP((2, 5, 1), shared=SharedEnsemble(4, kind="full"))
-    for other in (MLP((2, 5, 1), input_scale=True), MLP((2, 5, 1), shared=SharedEnsemble(3)), full):
-        with pytest.raises(ValueError, match="other: expected a model with"):
+    of_others = [(MLP((2, 5, 1), input_scale=True), "input_scale"), (MLP((2, 5, 1), shared=SharedEnsemble(3)), "shared")]
+    for other, name in [*of_others, (full, "shared")]:
+        with pytest.raises(ValueError, match=f"other: expected a model with {name} "):
             target.blend(other, 0.5)
 
 

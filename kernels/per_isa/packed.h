@@ -121,7 +121,8 @@ __attribute__((noinline)) void multiply_packed(const Product<T> &p, Range rows, 
 
 // As in dense.h. memory: a thread's, or null.
 template <class T, Start START, Finish FINISH> void multiply(const Product<T> &p, Range rows, Range columns, T *memory) {
-    if (memory && pays_packing<T>(rows.size(), p.depth, columns.size())) multiply_packed<T, START, FINISH>(p, rows, columns, memory);
+    if (memory && pays_packing<T>(rows.size(), p.depth, columns.size()))
+        multiply_packed<T, START, FINISH>(p, rows, columns, memory);
     else multiply<T, START, FINISH>(p, rows, columns);
 }
 

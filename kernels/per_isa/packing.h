@@ -33,7 +33,7 @@ template <class T> bool exceeds_cache(int64_t m, int64_t k, int64_t n) {
 // The least number of rows of C for which copies pay: fewer would read each panel too rarely.
 constexpr int64_t least_rows = 4 * tile_rows;
 
-// The same, but for products of any size. Short sums or rows of C would make too little of a copied element.
+// Whether copies pay for a product of any size. Short sums or rows of C would make too little of a copied element.
 template <class T> bool pays_packing(int64_t m, int64_t k, int64_t n) {
     return m >= least_rows && k >= 32 && n >= 64 && exceeds_cache<T>(m, k, n);
 }

@@ -304,26 +304,28 @@ class Parameters(Architecture):
             self._feature_names = _columns.names_of("X", X)
 
 
-_ALIKE = {
-    "layer_sizes": "layer_sizes",
-    "activations": "activations",
-    "normalizations": "normalization",
-    "parametric": "parametric_activation",
-    "input_scale": "input_scale",
-    "embeddings": "embeddings",
-    "residual": "residual",
-    "residual_place": "residual_place",
-    "n_members": "shared",
-    "scales_members": "shared",
-    "dtype": "dtype",
+_ALIKE: dict[str, tuple[str, ...]] = {
+    "layer_sizes": ("layer_sizes",),
+    "activations": ("activations",),
+    "normalizations": ("normalization", "normalization_place"),
+    "parametric": ("parametric_activation",),
+    "input_scale": ("input_scale",),
+    "embeddings": ("embeddings",),
+    "residual": ("residual",),
+    "residual_place": ("residual_place",),
+    "n_members": ("shared",),
+    "scales_members": ("shared",),
+    "dtype": ("dtype",),
 }
-"""What networks whose parameters correspond have in common, and the names of these in models."""
+"""What networks whose parameters correspond have in common, each with the attributes of models that it follows from."""
 
 
 def _not_alike(model: Parameters, other: Parameters) -> ValueError:
     """Return the error for two models whose networks do not match."""
-    name = next(_ALIKE[each] for each in _ALIKE if getattr(model._network, each) != getattr(other._network, each))
-    return ValueError(f"other: expected a model with {name} {getattr(model, name)!s}, got one with {getattr(other, name)!s}")
+    cause = next(name for name in _ALIKE if getattr(model._network, name) != getattr(other._network, name))
+    expected, got = ({name: getattr(each, name) for name in _ALIKE[cause]} for each in (model, other))
+    name = next(name for name in expected if expected[name] != got[name])
+    return ValueError(f"other: expected a model with {name} {expected[name]!s}, got one with {got[name]!s}")
 
 
 KINDS = {name: kind for name, kind in vars(Parameters).items() if isinstance(kind, Kind)}
