@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from fastnn._checks.layers import Activation
 
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fastnn.embeddings import Embedding
+
+Change: TypeAlias = "Callable[[str, NDArray[Any]], NDArray[Any]]"
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,10 +35,9 @@ class Normalization:
     gains: NDArray[Any]
     shifts: NDArray[Any] | None = None
 
-    def astype(self, dtype: Any) -> Normalization:
-        """Return the normalization with parameters of another type."""
-        shifts = None if self.shifts is None else self.shifts.astype(dtype)
-        return Normalization(self.name, self.place, self.gains.astype(dtype), shifts)
+    def mapped(self, change: Change) -> Normalization:
+        """Return the normalization with changed parameters, as in `Layer.mapped`."""
+        return Normalization(self.name, self.place, change("gains", self.gains), _mapped(change, "shifts", self.shifts))
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,9 +58,9 @@ class Residual:
     place: str
     projection: NDArray[Any] | None = None
 
-    def astype(self, dtype: Any) -> Residual:
-        """Return the connection with a projection of another type."""
-        return Residual(self.begin, self.place, None if self.projection is None else self.projection.astype(dtype))
+    def mapped(self, change: Change) -> Residual:
+        """Return the connection with a changed projection, as in `Layer.mapped`."""
+        return Residual(self.begin, self.place, _mapped(change, "projections", self.projection))
 
 
 def begins_at(layers: Sequence[Layer], begin: int) -> bool:
@@ -138,19 +139,27 @@ class Layer:
         """Return whether a residual connection ends in this place."""
         return self.residual is not None and self.residual.place == place
 
+    def mapped(self, change: Change) -> Layer:
+        """Return the layer with `change(kind, values)` in place of each array. Kinds of parameters are those of models."""
+        return Layer(
+            weights=change("weights", self.weights),
+            bias=change("biases", self.bias),
+            activation=self.activation,
+            slopes=_mapped(change, "slopes", self.slopes),
+            normalization=None if self.normalization is None else self.normalization.mapped(change),
+            scales=_mapped(change, "scales", self.scales),
+            alphas=_mapped(change, "alphas", self.alphas),
+            residual=None if self.residual is None else self.residual.mapped(change),
+            output_scales=_mapped(change, "output_scales", self.output_scales),
+        )
+
     def astype(self, dtype: Any) -> Layer:
         """Return the layer with parameters of another type."""
+        return self.mapped(lambda _, values: values.astype(dtype))
 
-        def converted(values: NDArray[Any] | None) -> NDArray[Any] | None:
-            return None if values is None else values.astype(dtype)
 
-        normalization = None if self.normalization is None else self.normalization.astype(dtype)
-        residual = None if self.residual is None else self.residual.astype(dtype)
-        return Layer(
-            *(self.weights.astype(dtype), self.bias.astype(dtype), self.activation, converted(self.slopes)),
-            *(normalization, converted(self.scales), converted(self.alphas), residual),
-            output_scales=converted(self.output_scales),
-        )
+def _mapped(change: Change, kind: str, values: NDArray[Any] | None) -> NDArray[Any] | None:
+    return None if values is None else change(kind, values)
 
 
 def widths_of(layers: Sequence[Layer]) -> list[int]:

@@ -24,7 +24,7 @@ from fastnn._exports.c.header import Memory, header
 from fastnn._exports.c.literals import array
 from fastnn._exports.c.names import check_name
 from fastnn._exports.c.preamble import CLOSE, adds_up, preamble
-from fastnn._exports.layers import Layer, Normalization, Residual, Stage, begins_at, widths_of
+from fastnn._exports.layers import Layer, Stage, begins_at, widths_of
 from fastnn._storage.write_file import FilePath, file_name, write_file
 
 if TYPE_CHECKING:
@@ -96,15 +96,7 @@ def _converted(index: int, layer: Layer, dtype: np.dtype[Any]) -> Layer:
             f"to_c: the activation {given!r} of layer {index} is a custom one, a Python function that has no form in C; "
             f"train a model with built-in activations: {', '.join(sorted(ACTIVATIONS))}"
         )
-    weights = _parameters(f"weights[{index}]", layer.weights, dtype)
-    bias = _parameters(f"biases[{index}]", layer.bias, dtype)
-    slopes = None if layer.slopes is None else _parameters(f"slopes[{index}]", layer.slopes, dtype)
-    normalization = _converted_normalization(index, layer.normalization, dtype)
-    scales = None if layer.scales is None else _parameters(f"scales[{index}]", layer.scales, dtype)
-    alphas = None if layer.alphas is None else _parameters(f"alphas[{index}]", layer.alphas, dtype)
-    residual, of_sums = _converted_residual(index, layer, dtype), layer.output_scales
-    output_scales = None if of_sums is None else _parameters(f"output_scales[{index}]", of_sums, dtype)
-    return Layer(weights, bias, layer.activation, slopes, normalization, scales, alphas, residual, output_scales)
+    return layer.mapped(lambda kind, values: _parameters(f"{kind}[{index}]", values, dtype))
 
 
 def _converted_stage(stage: Stage, dtype: np.dtype[Any]) -> Stage:
@@ -121,21 +113,6 @@ def _memory(layers: Sequence[Layer], buffers: tuple[int, int], stage: Stage | No
     if stage is not None:
         constants, stack = constants + embeddings.size(stage), stack + len(layers[0].weights)
     return Memory(constants, stack)
-
-
-def _converted_residual(index: int, layer: Layer, dtype: np.dtype[Any]) -> Residual | None:
-    given = layer.residual
-    if given is None or given.projection is None:
-        return given
-    return Residual(given.begin, given.place, _parameters(f"projections[{index}]", given.projection, dtype))
-
-
-def _converted_normalization(index: int, given: Normalization | None, dtype: np.dtype[Any]) -> Normalization | None:
-    if given is None:
-        return None
-    gains = _parameters(f"gains[{index}]", given.gains, dtype)
-    shifts = None if given.shifts is None else _parameters(f"shifts[{index}]", given.shifts, dtype)
-    return Normalization(given.name, given.place, gains, shifts)
 
 
 def _parameters(name: str, values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
