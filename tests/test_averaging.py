@@ -163,6 +163,24 @@ def test_threads_and_time_slices_do_not_change_the_bits(averaging, dtype, monkey
 
 
 @KINDS
+def test_threads_do_not_change_the_average_of_steps_with_given_gradients(averaging):
+    """Such a step has no pass in which threads meet before its update."""
+    X, y = data(40, 3, 1)
+    found = []
+    for n_threads in (1, 2, 3):
+        models = [MLP((3, 64, 64, 1), "tanh", random_state=0) for _ in range(2)]
+        options = {"batch_size": 20, "n_threads": n_threads, "random_state": 0}
+        single = Trainer(models[0], averaging=EMA(0.9), **options)  # SWA counts epochs
+        sharded = Trainer(models[1], averaging=averaging, n_shards=2, **options)
+        for _ in range(50):
+            single.accumulate(X, y)
+            single.apply()
+        sharded.run(X, y, 25)
+        found.append([trainer.averaged_model().to_vector().tobytes() for trainer in (single, sharded)])
+    assert found[1:] == found[:1] * 2
+
+
+@KINDS
 def test_many_models_have_the_bits_of_single_ones(averaging):
     """Small networks of one shape run side by side; the last three have other layers."""
     X, y = data(50, 3, 2)

@@ -144,7 +144,8 @@ template <class T> class TrainingLoop {
             if (averages_) share_ = T(average_.next(self.at.row + t_.batch_size >= t_.epoch_rows));
             look_at_clock();
         }
-        if (drops_ || shuffles || smooths_) self.team.wait();
+        // With a given gradient, there is no pass in which the threads meet before the update.
+        if (drops_ || shuffles || smooths_ || t_.gradient) self.team.wait();
         if (self.team.size == 1 && pass_.layers().keeps_transposed()) pass_.layers().transpose_weights(self.team);
         Batch batch = {t_.shuffle ? t_.order : t_.rows, self.at.row, std::min(t_.batch_size, t_.epoch_rows - self.at.row)};
         batch.checks_numbers = t_.checks_numbers && self.at.epoch == 0;
