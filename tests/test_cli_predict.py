@@ -110,6 +110,14 @@ def test_columns_without_names_are_chosen_by_number(folder, capsys):
     np.testing.assert_array_equal(numbers(out), expected(X))
 
 
+def test_numbers_of_columns_in_the_first_row_are_no_names(folder, capsys):
+    X = np.array([[2, 1, 3, 9], [3, 4, 6, 9]])
+    np.savetxt("small.csv", X, fmt="%d", delimiter=",")
+    code, out, _ = predict("named.safetensors", "small.csv", "--columns", "2,1,3", capsys=capsys)
+    assert code == 0
+    np.testing.assert_array_equal(numbers(out), expected(X[:, [1, 0, 2]]))
+
+
 def test_without_a_header_the_output_has_none(folder, capsys):
     X = np.load("x.npy")
     write_csv("bare.csv", X)

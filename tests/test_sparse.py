@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from _helpers import LIKE_TARGETS, data, links_of, model_of, optimizer_of
 
+import fastnn
 from fastnn import MLP, SGD, AdaGrad, Adam, Trainer, _epochs
 from fastnn._engine import core as _core
 
@@ -209,6 +210,22 @@ def test_every_format_of_matrix_is_accepted(kind, dtype):
     made = getattr(scipy_sparse, kind)(X.astype(np.dtype(dtype).newbyteorder("=")))
     model = model_of(NETWORKS[0])
     np.testing.assert_array_equal(model.predict(made), model.predict(X))
+
+
+@pytest.mark.parametrize("kind", ["csr_array", "coo_array"])
+def test_one_row_is_accepted(kind):
+    x = np.random.default_rng(0).integers(0, 2, 70).astype(np.float64)
+    try:
+        row = getattr(scipy_sparse, kind)(x)
+    except ValueError:
+        pytest.skip("this SciPy has no sparse arrays of one dimension")
+    models = [model_of(NETWORKS[0]), model_of(NETWORKS[0])]
+    np.testing.assert_array_equal(models[0].predict(row), models[0].predict(x))
+    np.testing.assert_array_equal(models[0].loss(row, np.ones(2)), models[0].loss(x, np.ones(2)))
+    np.testing.assert_array_equal(fastnn.predict_many(models, row), fastnn.predict_many(models, x))
+    np.testing.assert_array_equal(fastnn.Ensemble(models).predict(row), fastnn.Ensemble(models).predict(x))
+    with pytest.raises(ValueError, match=r"X: expected shape \(n, 70\), one row per sample, got \(70,\)"):
+        models[0].fit(row, np.ones(2))
 
 
 def test_elements_in_any_order_and_duplicates_are_accepted():

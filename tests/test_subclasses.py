@@ -30,6 +30,11 @@ class Scaled(MLP):
         self.mean_, self.scale = [3.0], 7
 
 
+class Shifted(MLP):
+    def predict(self, X, **options):
+        return super().predict(X, **options) + 1
+
+
 class Named(Trainer):
     __slots__ = ("slot",)
 
@@ -307,3 +312,9 @@ def test_settings_of_callbacks_are_checked_when_assigned():
         assert getattr(target, name) == before
     stopping.patience, stopping.other = np.int64(3), "mine"
     assert (stopping.patience, stopping.other) == (3, "mine")
+
+
+def test_calls_of_a_model_are_those_of_its_predict():
+    shifted, X = Shifted((2, 3, 1), random_state=0), np.ones((4, 2))
+    np.testing.assert_array_equal(shifted(X), shifted.predict(X))
+    np.testing.assert_array_equal(shifted(X), MLP((2, 3, 1), random_state=0)(X) + 1)

@@ -345,6 +345,17 @@ def test_assigned_lazy_updates_take_effect(how):
     assert (results[0] != results[1]).any()
 
 
+def test_lazy_updates_of_dense_rows_that_a_callback_assigns_raise():
+    class Assigns:
+        def on_epoch_end(self, trainer, history):
+            trainer.lazy_updates = True
+
+    trainer = trainer_of()
+    with pytest.raises(ValueError, match="lazy_updates: expected False for dense rows"):
+        trainer.run(X, Y, 3, callbacks=[Assigns()])
+    assert trainer.history.epochs == 1
+
+
 def test_assignments_during_a_step_in_another_thread_raise():
     trainer = trainer_of()
     assert trainer._stepper.acquire()

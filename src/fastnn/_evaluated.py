@@ -66,6 +66,11 @@ class Evaluated(Parameters):
 
     __call__ = predict
 
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        if "predict" in cls.__dict__ and "__call__" not in cls.__dict__:
+            cls.__call__ = cls.predict  # type: ignore[method-assign]
+
     def _predict(self, X: ArrayLike, out: NDArray[Any] | None, n_threads: int | None) -> NDArray[Any]:
         """Return the outputs by the careful way. It has a function of its own, whose variables cost `predict` no time."""
         self._check_columns("X", X)

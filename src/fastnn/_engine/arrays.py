@@ -76,6 +76,8 @@ def _name_column(argument: str, value: Any) -> None:
 def _array_of(argument: str, value: Any) -> NDArray[Any]:
     if is_sparse(value):
         raise TypeError(f"{argument}: expected an array, got a sparse matrix; .toarray() makes it one")
+    if hasattr(value, "tocsr"):  # one row
+        return np.asarray(value.toarray())
     if isinstance(value, np.ndarray):
         if np.ma.is_masked(value):
             raise ValueError(f"{argument}: expected no masked elements, got an array with some; .filled() gives them values")
@@ -176,8 +178,8 @@ def as_matrix(argument: str, value: Any, n_columns: int) -> tuple[Any, bool]:
 
 
 def is_sparse(value: Any) -> bool:
-    """Return whether `value` is a sparse matrix or sparse array like SciPy's."""
-    return hasattr(value, "tocsr")
+    """Return whether `value` is a sparse matrix or sparse array like SciPy's, but for one row, which becomes an array."""
+    return hasattr(value, "tocsr") and len(value.shape) != 1
 
 
 def _sparse_rows(argument: str, value: Any, dtype: np.dtype[Any]) -> _core.SparseRows:

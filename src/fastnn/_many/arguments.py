@@ -129,10 +129,13 @@ def callbacks_of_models(spread: Spread, callbacks: Any) -> list[Any]:
     Raises
     ------
     ValueError
-        If one callback for all models writes to one file.
+        If one callback for all models writes to one file, or several lists have the same object where it is about one run.
     """
     lists = spread.sequences("callbacks", callbacks)
-    if spread.n_models == 1 or not isinstance(callbacks, Sequence) or any(each is not callbacks for each in lists):
+    if spread.n_models == 1 or not isinstance(callbacks, Sequence):
+        return lists
+    if any(each is not callbacks for each in lists):
+        _refuse_common(lists)
         return lists
     for callback in callbacks:
         if isinstance(callback, _WITH_FILE):
@@ -143,6 +146,17 @@ def callbacks_of_models(spread: Spread, callbacks: Any) -> list[Any]:
         if isinstance(callback, _callbacks.ProgressBar):
             raise ValueError("callbacks: expected no ProgressBar, got one; progress= shows one bar for all models")
     return [[_own(callback) for callback in callbacks] for _ in lists]
+
+
+def _refuse_common(lists: list[Any]) -> None:
+    places: dict[int, int] = {}
+    for k, of_model in enumerate(lists):
+        for callback in of_model:
+            if isinstance(callback, _OF_ONE_RUN + _WITH_FILE) and places.setdefault(id(callback), k) != k:
+                name, first = type(callback).__name__, places[id(callback)]
+                raise ValueError(
+                    f"callbacks: expected for each model a callback {name} of its own, got one for models {first} and {k}"
+                )
 
 
 def _own(callback: Any) -> Any:

@@ -27,8 +27,9 @@ class Wanted:
     chosen: Names | None = None
 
     def are_in(self, names: Sequence[str]) -> bool:
-        """Return whether these names include all columns that are wanted by name."""
-        wanted = self.chosen or self.names
+        """Return whether these names include all columns that are wanted by name, and not by number."""
+        by_number = self.chosen is not None and all(each.isdecimal() for each in self.chosen)
+        wanted = self.names if self.chosen is None or by_number else self.chosen
         return wanted is not None and set(wanted) <= set(names)
 
 
