@@ -27,6 +27,8 @@ WRONG = [
     ({"layer_sizes": (3, 4.0, 2)}, TypeError, "layer_sizes: .*got 4.0 of type float"),
     ({"layer_sizes": (3, True)}, TypeError, "layer_sizes: .*got True"),
     ({"layer_sizes": "34"}, TypeError, "layer_sizes: .*got '34'"),
+    ({"layer_sizes": {3, 4}}, TypeError, "layer_sizes: .*got {3, 4}"),
+    ({"layer_sizes": {3: 4, 2: 1}}, TypeError, "layer_sizes: .*got {3: 4, 2: 1}"),
     ({"layer_sizes": (2**57, 128)}, ValueError, "layer_sizes"),
     ({"layer_sizes": (2**62, 1)}, ValueError, "layer_sizes"),
     ({"layer_sizes": (2**70, 128)}, ValueError, "layer_sizes"),

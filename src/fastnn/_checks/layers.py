@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -28,8 +28,8 @@ _OR_CUSTOM = ", or an activation that fastnn.jit.activation makes of a function 
 def sizes_of_layers(layer_sizes: Sequence[int]) -> tuple[int, ...]:
     """Return the sizes as a tuple of int."""
     try:
-        if isinstance(layer_sizes, str):
-            raise TypeError("text has no sizes")
+        if isinstance(layer_sizes, str | Set | Mapping):
+            raise TypeError("text has no sizes, and a set has no order")
         sizes = tuple(layer_sizes)
     except TypeError:
         raise TypeError(f"layer_sizes: expected (n_in, hidden…, n_out), got {shown(layer_sizes)}") from None

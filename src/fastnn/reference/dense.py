@@ -83,15 +83,15 @@ def linear_grad(
 ) -> tuple[Array, Array, Array]:
     """Return the gradients of a loss with respect to x, w and b of `linear`.
 
-    With delta = grad_a * activation'(a), they are delta @ w.T, x.T @ delta, and the column sums of delta.
+    With delta = grad_a * activation'(a), they are delta @ w.T, x.T @ delta, and the sums of delta over rows.
 
     Parameters
     ----------
-    x : array-like, shape (n, n_in) or (n_in,)
+    x : array-like, shape (..., n_in)
         The layer's inputs.
     w : array-like, shape (n_in, n_out)
         Weights.
-    a : array-like, shape (n, n_out) or (n_out,)
+    a : array-like, shape (..., n_out)
         The layer's outputs, linear(x, w, b, activation).
     grad_a : array-like, the shape of `a`
         The gradient of the loss with respect to them.
@@ -125,12 +125,12 @@ def linear_grad(
     given = [np.asarray(array) for array in (x, w, a, grad_a)]
     inputs, weights, outputs, grad_outputs = (array.astype(float_type(*given), copy=False) for array in given)
     _check_layer(inputs, weights)
-    if weights.ndim > 2 or inputs.ndim > 2:
-        raise ValueError(f"x, w: expected no leading dimensions, got shapes {inputs.shape} and {weights.shape}")
+    if weights.ndim > 2:
+        raise ValueError(f"w: expected shape (n_in, n_out), got {weights.shape}")
     check_shape("a", outputs, (*inputs.shape[:-1], weights.shape[1]))
     check_shape("grad_a", grad_outputs, outputs.shape)
     delta = function.backward(outputs, outputs, grad_outputs)
-    rows, delta_rows = np.atleast_2d(inputs), np.atleast_2d(delta)
+    rows, delta_rows = (array.reshape(-1, array.shape[-1]) for array in (inputs, delta))
     return delta @ weights.T, rows.T @ delta_rows, delta_rows.sum(axis=0)
 
 
