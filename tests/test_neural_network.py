@@ -264,3 +264,25 @@ def test_too_high_a_learning_rate_raises_diverged_error():
     with pytest.raises(fastnn.DivergedError):
         network.train(X, Y, 1000, 4, 1e6)
     assert all(np.isfinite(getattr(network, name)).all() for name in NAMES)
+
+
+@pytest.mark.parametrize("name", ["input_size", "hidden_size", "output_size"])
+@pytest.mark.parametrize(("size", "error"), [(-2, ValueError), (0, ValueError), (2.5, TypeError)])
+def test_errors_name_the_size(name, size, error):
+    sizes = {"input_size": 3, "hidden_size": 4, "output_size": 2} | {name: size}
+    with pytest.raises(error, match=f"^{name}: expected"):
+        NeuralNetwork(**sizes, learning_rate=0.1)
+
+
+def test_backward_explains_what_does_not_fit():
+    network = NeuralNetwork(3, 4, 2, 0.1)
+    with pytest.raises(ValueError, match="X: expected the rows of the last call of forward, which had 0, got 5"):
+        network.backward(np.ones((5, 3)), np.ones((5, 2)), np.ones((5, 2)))
+    outputs = network.forward(np.ones((5, 3)))
+    for X, y_true, y_pred, message in (
+        (np.ones((4, 3)), np.ones((4, 2)), outputs[:4], "X: expected the rows .* had 5, got 4"),
+        (np.ones((5, 3)), np.ones((5, 1)), outputs, r"y_true: expected shape \(5, 2\), got \(5, 1\)"),
+        (np.ones((5, 3)), np.ones((5, 2)), outputs[:, :1], r"y_pred: expected shape \(5, 2\), got \(5, 1\)"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            network.backward(X, y_true, y_pred)

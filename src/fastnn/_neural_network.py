@@ -10,6 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _state
 from fastnn._checks import columns as _columns
+from fastnn._checks.floats import check_shape
+from fastnn._checks.limits import MAX_UNITS
 from fastnn._checks.scalars import integer
 from fastnn._errors import DivergedError
 from fastnn._model import MLP
@@ -80,11 +82,11 @@ class NeuralNetwork:
     W1, b1, W2, b2 = (_parameter(number) for number in range(4))
 
     def __init__(self, input_size: int, hidden_size: int, output_size: int, learning_rate: float) -> None:
-        self.input_size = input_size
-        self.hidden_size = hidden_size
-        self.output_size = output_size
+        self.input_size = integer("input_size", input_size, low=1, high=MAX_UNITS)
+        self.hidden_size = integer("hidden_size", hidden_size, low=1, high=MAX_UNITS)
+        self.output_size = integer("output_size", output_size, low=1, high=MAX_UNITS)
         self.learning_rate = learning_rate
-        sizes = (input_size, hidden_size, output_size)
+        sizes = (self.input_size, self.hidden_size, self.output_size)
         self._model = MLP(sizes, "tanh", init="zeros", dtype=np.float64)
         # NumPy's legacy global generator is deliberate: programs that use this class set its seed.
         self.W1 = np.random.randn(input_size, hidden_size)  # noqa: NPY002
@@ -99,9 +101,22 @@ class NeuralNetwork:
         return self.y_pred
 
     def backward(self, X: ArrayLike, y_true: ArrayLike, y_pred: ArrayLike) -> None:
-        """Set dW1, db1, dW2 and db2 to the gradients of the mean squared error, with the h1 of the last `forward`."""
+        """Set dW1, db1, dW2 and db2 to the gradients of the mean squared error, with the h1 of the last `forward`.
+
+        Raises
+        ------
+        ValueError
+            If the rows are not as many as those of the last `forward`, or the shapes of outputs and targets do not fit.
+        """
         rows, predicted = np.atleast_2d(np.asarray(X, dtype=np.float64)), np.atleast_2d(np.asarray(y_pred))
-        delta_2 = 2.0 / predicted.size * (predicted - np.asarray(y_true).reshape(predicted.shape))
+        truth = np.asarray(y_true)
+        n_forward = len(self.h1) if hasattr(self, "h1") else 0
+        if len(rows) != n_forward:
+            raise ValueError(f"X: expected the rows of the last call of forward, which had {n_forward}, got {len(rows)}")
+        check_shape("y_pred", predicted, (len(rows), self.W2.shape[1]))
+        if truth.size != predicted.size:
+            raise ValueError(f"y_true: expected shape {predicted.shape}, got {truth.shape}")
+        delta_2 = 2.0 / predicted.size * (predicted - truth.reshape(predicted.shape))
         delta_1 = (delta_2 @ self.W2.T) * (1.0 - self.h1**2)
         self.dW2, self.db2 = self.h1.T @ delta_2, delta_2.sum(axis=0, keepdims=True)
         self.dW1, self.db1 = rows.T @ delta_1, delta_1.sum(axis=0, keepdims=True)
