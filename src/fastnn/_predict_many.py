@@ -10,7 +10,7 @@ import numpy as np
 from fastnn._checks import columns as _columns
 from fastnn._checks.options import refusal, without_unknown
 from fastnn._checks.outputs import result_array
-from fastnn._checks.scalars import thread_count
+from fastnn._checks.scalars import has_elements, thread_count
 from fastnn._engine import arrays as _arrays
 from fastnn._engine import core as _core
 from fastnn._model import MLP
@@ -122,7 +122,7 @@ def members_of(models: Any) -> tuple[MLP, ...]:
     """
     if isinstance(models, Members):
         return members_of(models.models)
-    if isinstance(models, MLP | Mapping | Set) or not isinstance(models, Iterable):
+    if isinstance(models, MLP | Mapping | Set) or not has_elements(models):
         way = "; list(models.values()) is one" if isinstance(models, Mapping) else ""
         raise TypeError(f"models: expected a list of MLP, got {type(models).__name__}{way}")
     members = tuple(models)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, SupportsIndex, TypeAli
 
 import numpy as np
 
+from fastnn._checks.scalars import has_elements
 from fastnn._engine import arrays as _arrays
 from fastnn._layer_settings import EMBEDDED
 
@@ -112,8 +113,8 @@ class Views(list[Any]):
                 view[...] = values
             return
         places = range(len(self))[index]
-        if not isinstance(value, Iterable) or len(values := list(value)) != len(places):
-            got = f"{len(values)} arrays" if isinstance(value, Iterable) else repr(value)
+        if not has_elements(value) or len(values := list(value)) != len(places):
+            got = f"{len(values)} arrays" if has_elements(value) else repr(value)
             raise ValueError(f"{self._name}: expected {len(places)} arrays, got {got}")
         named = ((f"{self._name}[{i}]", self[i], array) for i, array in zip(places, values, strict=True))
         checked = [values_for(*each) for each in named]

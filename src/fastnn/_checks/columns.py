@@ -7,6 +7,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from fastnn._checks.scalars import has_elements
+
 Names: TypeAlias = tuple[str, ...]
 
 # The largest number of names in a message.
@@ -80,7 +82,7 @@ def checked_names(argument: str, value: Any, n_in: int) -> Names | None:
     if value is None:
         return None
     expected = f"{n_in} names of columns, or None"
-    if isinstance(value, str) or not isinstance(value, Iterable):
+    if not has_elements(value):
         raise TypeError(f"{argument}: expected {expected}, got {value!r}")
     names = tuple(value)
     wrong = [name for name in names if not isinstance(name, str)]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import numbers
 import operator
-from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar, TypeGuard
 
 import numpy as np
 
@@ -23,6 +23,11 @@ def shown(value: object) -> str:
     except Exception:  # the repr of a user's class may raise, and so does that of an integer with thousands of digits
         return f"one that can't be shown, of type {type(value).__name__}"
     return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
+
+
+def has_elements(value: object) -> TypeGuard[Iterable[Any]]:
+    """Return whether a value stands for several: it can be iterated over, unlike an array without axes, and is no text."""
+    return isinstance(value, Iterable) and not isinstance(value, str) and getattr(value, "ndim", 1) != 0
 
 
 def real(

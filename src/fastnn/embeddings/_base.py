@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from fastnn._checks.option_classes import Options, option_class
-from fastnn._checks.scalars import integer
+from fastnn._checks.scalars import has_elements, integer
 
 if TYPE_CHECKING:
     import numpy as np
@@ -102,7 +101,7 @@ def check_one_per_column(argument: str, values: tuple[Any, ...], columns: tuple[
 
 def checked_columns(columns: Any) -> tuple[int, ...]:
     """Return the columns as a tuple of int."""
-    if isinstance(columns, str) or not isinstance(columns, Iterable):
+    if not has_elements(columns):
         columns = (columns,)
     checked = tuple(integer("columns", column, low=0, high=2**31 - 2) for column in columns)
     if not checked:

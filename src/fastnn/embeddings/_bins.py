@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from fastnn._checks.option_classes import option_class
-from fastnn._checks.scalars import integer, real, shown
+from fastnn._checks.scalars import has_elements, integer, real, shown
 from fastnn.embeddings._base import Embedding, check_one_per_column, checked_columns
 
 if TYPE_CHECKING:
@@ -54,10 +54,10 @@ class PiecewiseLinear(Embedding):
         """Check every parameter."""
         super().__post_init__()
         given = self.bins
-        if not isinstance(given, Iterable) or isinstance(given, str):
+        if not has_elements(given):
             raise TypeError(f"bins: expected edges in ascending order, got {shown(given)}")
         lists = tuple(given)
-        if lists and all(isinstance(each, Iterable) and not isinstance(each, str) for each in lists):
+        if lists and all(has_elements(each) for each in lists):
             bins: Any = tuple(_checked_edges(f"bins[{i}]", each) for i, each in enumerate(lists))
             check_one_per_column("bins", bins, self.columns)
         else:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from fastnn._checks.limits import MAX_UNITS
 from fastnn._checks.option_classes import option_class
-from fastnn._checks.scalars import integer
+from fastnn._checks.scalars import has_elements, integer
 from fastnn.embeddings._base import Embedding, check_one_per_column
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ class _Coded(Embedding):
         """Check every parameter."""
         super().__post_init__()
         given = self.n_categories
-        if not isinstance(given, Iterable) or isinstance(given, str):
+        if not has_elements(given):
             object.__setattr__(self, "n_categories", integer("n_categories", given, low=1, high=MAX_CATEGORIES))
             return
         numbers = tuple(integer("n_categories", number, low=1, high=MAX_CATEGORIES) for number in given)

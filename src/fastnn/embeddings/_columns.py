@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from fastnn._checks.scalars import shown
+from fastnn._checks.scalars import has_elements, shown
 from fastnn.embeddings._base import Embedding
 from fastnn.embeddings._registry import EMBEDDINGS
 
@@ -21,8 +21,7 @@ def resolve(embeddings: Embedding | Sequence[Embedding], n_in: int) -> tuple[Emb
     TypeError, ValueError
         If they are not embeddings, or if their columns do not fit.
     """
-    is_list = isinstance(embeddings, Iterable) and not isinstance(embeddings, str)
-    given: tuple[Any, ...] = tuple(embeddings) if is_list else (embeddings,)  # type: ignore[arg-type]
+    given: tuple[Any, ...] = tuple(embeddings) if has_elements(embeddings) else (embeddings,)
     kinds = EMBEDDINGS.values()  # no subclasses, whose arrays the kernels would not know
     if not all(type(each) in kinds for each in given):
         raise TypeError(f"embeddings: expected objects of fastnn.embeddings, got {shown(embeddings)}")

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import NamedTuple
 
-import numpy as np
-
-from fastnn._checks.scalars import real, shown
+from fastnn._checks.scalars import has_elements, real, shown
 
 # Within these bounds, sums of weights times sample weights have a finite reciprocal, and a weight is not 0 in float32.
 _LOWEST_WEIGHT, _HIGHEST_WEIGHT = 1e-15, 1e15
@@ -49,7 +46,7 @@ def weights_of_outputs(argument: str, value: object) -> tuple[float, ...] | None
 
 
 def _weights(argument: str, value: object) -> tuple[float, ...]:
-    if isinstance(value, str | dict) or not isinstance(value, Iterable):
+    if isinstance(value, dict) or not has_elements(value):
         raise TypeError(f"{argument}: expected a sequence of numbers, one per output, got {shown(value)}")
     return tuple(real(f"{argument}[{i}]", each, low=0.0, high=_HIGHEST_WEIGHT) for i, each in enumerate(value))
 
@@ -58,7 +55,7 @@ def weights_of_positives(argument: str, value: object) -> float | tuple[float, .
     """Return a float for all outputs, a tuple with one float per output, or None if the weights are None."""
     if value is None:
         return None
-    if isinstance(value, Iterable) and np.ndim(value) != 0:  # type: ignore[arg-type]
+    if has_elements(value):
         return _weights(argument, value)
     return real(argument, value, low=0.0, high=_HIGHEST_WEIGHT)
 
