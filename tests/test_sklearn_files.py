@@ -291,7 +291,7 @@ def test_files_of_other_kinds_are_refused(path):
         MLP.load(path)
         for other, reader in readers.items():
             if other != kind:
-                with pytest.raises(ValueError, match=rf"{path}: .*expected a {other} .*got a {kind} .*, for .*\.load"):
+                with pytest.raises(ValueError, match=rf"{path}: .*expected a {other}, got a {kind}, to be read by .*\.load"):
                     reader.load(path)
 
 
