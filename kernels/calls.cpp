@@ -127,8 +127,8 @@ namespace {
 constexpr uint64_t n_recent = 64;
 ThreadTimings recent_timings[n_recent];
 
-// Returns a number for what decides the time of a step (by the hash FNV-1a), but for small parts of it, such as the loss: two shapes that
-// share it also share timings, which the trials of a run correct.
+// Returns a hash (FNV-1a) of what decides the time of a step. Smaller parts of it, such as the loss, are left out: trainings that
+// differ in these alone share their timings, and the trials of a run correct them.
 uint64_t shape_of(const Training &t, Type type) {
     uint64_t hash = 14695981039346656037u;
     const auto add = [&](int64_t value) { hash = (hash ^ uint64_t(value)) * 1099511628211u; };
@@ -258,7 +258,8 @@ double jacobian_work(const Network &network) {
 
 namespace {
 
-// The Jacobian of a network with residual connections or members: output by output, as the gradient by the inputs of the sum of this output.
+// The Jacobian of a network with residual connections or members: output by output, as the gradient by the inputs of the sum of this
+// output.
 bool jacobian_by_output(const Model &model, const Rows &x, int64_t n_rows, void *jacobian, int n_threads) {
     const int64_t size = element_size(model.type), n_in = model.network.n_in(), n_out = model.network.last().n_out;
     const Workspace workspace(whole_lines(n_out * size) + n_rows * n_in * size);

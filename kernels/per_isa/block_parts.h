@@ -10,6 +10,11 @@ namespace {
 // The columns of two vectors, which a product computes side by side.
 template <class T> constexpr int64_t panel_columns = 2 * lanes<T>;
 
+// Whether threads can share columns by panels: with 1.5 panels a thread, no share is larger than 4/3 of the mean.
+template <class T> bool shares_columns_evenly(int64_t columns, const Team &team) {
+    return 2 * columns >= 3 * panel_columns<T> * team.size;
+}
+
 // A part of one of a layer's blocks of parameters: whole rows, some columns of all rows, or some rows of a panel. Panels stand one after
 // the other, each without gaps between its rows, and take no more memory than the block.
 struct BlockPart {

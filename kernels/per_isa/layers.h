@@ -47,12 +47,12 @@ template <class T> class Layers : public LayerMemory<T> {
     // ---- Outputs or rows: how threads share a chunk ----
 
     // Whether each thread computes some of a layer's outputs for all rows, instead of all outputs for some rows. By measurement, that
-    // is faster if the rows are fewer than twice the inputs. With 1.5 panels a thread, no share is larger than 4/3 of the mean.
+    // is faster if the rows are fewer than twice the inputs.
     bool splits_outputs(int64_t l, const Team &team) const {
         const Layer &layer = network_.layers[l];
         if (team.size == 1 || needs_.rows_to_share == 0 || needs_.rows_to_share >= 2 * layer.n_in || layer.narrow) return false;
         if (l == 0 && is_sparse_) return false;
-        return 2 * layer.n_out >= 3 * panel_columns<T> * team.size;
+        return shares_columns_evenly<T>(layer.n_out, team);
     }
 
     // Whether each thread owns the weights that lead to its outputs, as panels. They stay in the cache of its core, and inputs and

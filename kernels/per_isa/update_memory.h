@@ -144,14 +144,14 @@ template <class T> class UpdateMemory {
         return block.kind == BlockKind::weights ? layers_.own_weights(l, team) : own_rows_of<T>(l, layer, block, team);
     }
 
-    // Whether threads own columns of a block that has too few rows for them: a share of rows would be larger than 4/3 of the mean, and
-    // one of columns is not. A row has one sum of penalties and one of squares.
+    // Whether threads own columns of a block because a share of its rows would be larger than 4/3 of the mean. Not with penalties or a
+    // bound of the norm: a row has one sum of penalties and one of squares.
     bool splits_columns(int64_t l, const Layer &layer, const Block &block, const Team &team) const {
         if (team.size == 1 || rules_.penalizes || rules_.clips_norm || rules_.orthogonalizes) return false;
         if (layer.narrow || layer.has_own_sums() || (l == 0 && is_sparse_)) return false;
         if (block.kind == BlockKind::weights ? layers_.in_panels(l, team) : block.kind != BlockKind::biases) return false;
         const int64_t units = (block.rows + lanes<T> - 1) / lanes<T>, largest = (units + team.size - 1) / team.size * lanes<T>;
-        return 3 * largest * team.size > 4 * block.rows && 2 * block.columns >= 3 * panel_columns<T> * team.size;
+        return 3 * largest * team.size > 4 * block.rows && shares_columns_evenly<T>(block.columns, team);
     }
 
     int64_t n_blocks() const {

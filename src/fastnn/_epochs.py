@@ -108,8 +108,6 @@ class Epochs:
         """Return the engine's run, and the number of epochs for which it may advance."""
         if self._run.is_between_epochs:
             if self.trainer._apply():
-                if self.trainer.n_shards is None:
-                    self.trainer._check_lazy(self._data)
                 self._run = self.trainer._new_run(self._data, self._epochs - self._done, self._rows)
                 self._before, self._planned = self._done, 0
             settings = self.trainer._step_settings()

@@ -317,7 +317,7 @@ _ALIKE: dict[str, tuple[str, ...]] = {
     "scales_members": ("shared",),
     "dtype": ("dtype",),
 }
-"""What networks whose parameters correspond have in common, each with the attributes of models that it follows from."""
+"""The attributes that networks must share for their parameters to correspond, and those of models that set them."""
 
 
 def _not_alike(model: Parameters, other: Parameters) -> ValueError:

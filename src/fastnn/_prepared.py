@@ -65,6 +65,7 @@ class Prepared(StoredTrainer):
     def _new_run(self, data: TrainingData | ShardedData, epochs: int, rows: NDArray[np.int64] | None = None) -> _core.Run:
         if not isinstance(data, TrainingData):
             return data.new_run(self, epochs)  # type: ignore[no-any-return]
+        self._check_lazy(data)
         if self.drop_last:
             check_complete_batch(len(data.y) if rows is None else rows.size, self.batch_size)
         settings, changes = self._native.settings, self._conventions()
