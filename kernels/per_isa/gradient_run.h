@@ -26,19 +26,35 @@ template <class T> class GradientRun {
 
     void run(const Team &team) {
         PassMemory<T> memory = pass_.join(team);
+        const double loss_before = call_.sum;
         if (pass_.layers().needs().any()) pass_.layers().transpose_weights(team);
         team.wait();
         Batch batch = {call_.order, call_.first, call_.n_rows};
-        pass_.weigh(batch);
+        pass_.weigh(batch, memory);
+        if (call_.end > 0) batch = batch.chunk(call_.begin, call_.end - call_.begin);
         const auto collect = [&](const ChunkGradients<T> &gradients, int64_t n_rows, int64_t first) {
             if (call_.gradient) accumulate(gradients, team, first > 0);
+            if (call_.outputs) store_outputs(n_rows, first, team);
             if (!call_.input_gradient) return;
             if (call_.network.n_members() > 1) return add_input_gradients(gradients, n_rows, first, team);
             copy_input_gradient(gradients, share(n_rows, row_group, team), first);
         };
         const Dropout dropout = {call_.dropout_key, 0, call_.dropout_factor};
-        const double loss = pass_.run(memory, team, batch, dropout, [](const Entries<T> &) {}, collect);
-        if (team.index == 0) call_.value = loss, call_.weight = batch.weight;
+        const double loss = pass_.run(memory, team, batch, dropout, [](const Entries<T> &) {}, collect, loss_before);
+        if (team.index > 0) return;
+        call_.sum = loss, call_.value = loss * call_.loss.value_factor, call_.weight = batch.weight;
+    }
+
+    // Stores the predictions for the thread's share of a chunk, whose outputs may have stayed logits.
+    void store_outputs(int64_t n_rows, int64_t first, const Team &team) const {
+        const int64_t n_members = call_.network.n_members();
+        const Layer &last = call_.network.last();
+        const ActivationKernels<T> &activation = all_activations<T>[last.activation];
+        const Range rows = share(n_rows / n_members, 1, team);
+        T *const out = pass_.layers().last_buffers().out;
+        if (pass_.layers().has_logits() && !activation.is_identity)
+            activation.value(out + rows.begin * n_members * last.row, rows.size() * n_members, last.n_out, last.row);
+        add_members(n_members, rows, out, last.row, last.n_out, T(n_members), first / n_members, static_cast<T *>(call_.outputs));
     }
 
     void accumulate(const ChunkGradients<T> &gradients, const Team &team, bool add) const {

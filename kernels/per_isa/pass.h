@@ -61,19 +61,20 @@ template <class T> class Pass {
     }
 
     // Sets a batch's weights, unless all are 1.
-    void weigh(Batch &batch) const { batch_weights_.weigh(batch); }
+    void weigh(Batch &batch, const PassMemory<T> &memory) const {
+        batch_weights_.weigh(batch);
+        if (loss_.heads) set_head_ratios(loss_, data_.y, data_.sample_weight, batch, memory.head_ratios);
+    }
 
-    // Runs a batch forward, and back if gradients are needed, by all threads of a team together. All return its loss, which is 0
-    // for a batch without weight. For each chunk, run calls prepare(entries) when the chunk's rows have been read, and
+    // Runs a weighed batch forward, and back if gradients are needed, by all threads of a team together. All return its loss before
+    // the value's factor, which is 0 for a batch without weight, added to `loss`. For each chunk, run calls prepare(entries) when the chunk's rows have been read, and
     // collect(gradients, n_rows, first) when its deltas are computed; `first` is the place of its first row in the batch. Of a shared
     // ensemble, the rows of a chunk are those of all members, and the loss is the mean of the members' losses.
     template <class Prepare, class Collect>
     double run(PassMemory<T> &memory, const Team &team, const Batch &batch, const Dropout &of_batch, Prepare prepare,
-               Collect collect) const {
-        double loss = 0;
+               Collect collect, double loss = 0) const {
         const int64_t n_members = network_.n_members(), n_rows = network_.passed_rows(batch.size);
         const double factor = mean_factor(batch.weight, network_, loss_) / double(n_members);
-        if (loss_.heads) set_head_ratios(loss_, data_.y, data_.sample_weight, batch, memory.head_ratios);
         for (int64_t first = 0; first < n_rows; first += most_rows_) {
             const int64_t left = n_rows - first, count = left < most_rows_ ? left : most_rows_;
             const Batch chunk =
@@ -90,7 +91,7 @@ template <class T> class Pass {
             collect(memory.gradients, chunk.size, first);
             if (left > most_rows_) team.wait();
         }
-        return loss * loss_.value_factor;
+        return loss;
     }
 
   private:

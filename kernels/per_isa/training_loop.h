@@ -149,7 +149,7 @@ template <class T> class TrainingLoop {
         if (self.team.size == 1 && pass_.layers().keeps_transposed()) pass_.layers().transpose_weights(self.team);
         Batch batch = {t_.shuffle ? t_.order : t_.rows, self.at.row, std::min(t_.batch_size, t_.epoch_rows - self.at.row)};
         batch.checks_numbers = t_.checks_numbers && self.at.epoch == 0;
-        pass_.weigh(batch);
+        pass_.weigh(batch, self.memory);
         return batch;
     }
 
@@ -166,7 +166,8 @@ template <class T> class TrainingLoop {
             if (self.touched.active()) self.touched.mark(self.memory.entries);
             if (is_in_chunks(batch)) updater_.accumulate(gradients, self.owner, self.categories, first > 0);
         };
-        return pass_.run(self.memory, self.team, batch, drops_ ? dropout(self.at) : Dropout(), prepare, collect);
+        const double loss = pass_.run(self.memory, self.team, batch, drops_ ? dropout(self.at) : Dropout(), prepare, collect);
+        return loss * t_.loss.value_factor;
     }
 
     Dropout dropout(const Position &at) const { return {&dropout_key_, 0, factor(at, Scheduled::dropout_factor)}; }

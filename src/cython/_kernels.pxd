@@ -115,6 +115,7 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
         const Layer *layers
         int64_t size
         const InputStage *stage
+        int64_t rows_at_once() const
         bint has_residual_from(int64_t begin)
 
     cdef cppclass Loss_ "fastnn::Loss":
@@ -175,6 +176,9 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
         const uint64_t *dropout_key
         double dropout_factor
         double value, weight
+        int64_t begin, end
+        double sum
+        void *outputs
 
     cdef cppclass Averaging:
         void *average

@@ -221,15 +221,10 @@ cdef class Network:
         cdef void *arrays[max_layers * n_block_kinds]
         cdef void **to = NULL
         cdef bint done
-        call.n_rows = self.count_rows(x)
-        keep = fill_loss(&call.loss, loss, self.dtype, self.layers[self.native.n_layers - 1].n_out)
-        self.fill_x(&call.x, x, call.n_rows)
-        fill_rows(&call.y, y, "y", call.n_rows, self.n_targets(call.loss), labels)
-        call.sample_weight = weights_of(sample_weight, call.n_rows)
+        keep = self.fill_gradient(&call, loss, x, y, labels, sample_weight)
         call.gradient = self.output(gradient, self.native.size)
         call.input_gradient = self.output(input_gradient, call.n_rows * self.n_in)
         call.n_threads = threads_for(n_threads, 3 * self.operations(x) * min(call.n_rows, chunk_rows))
-        call.dropout_key = NULL
         if parameters is not None:
             if not self.fill_arrays(arrays, parameters):
                 raise ValueError(f"contiguous {self.dtype} arrays like the parameters are expected")
@@ -254,20 +249,15 @@ cdef class Network:
         cdef uint64_t key = 0
         cdef bint done
         x, y, labels, sample_weight = data
-        cdef int64_t n_all = self.count_rows(x)
+        keep = self.fill_gradient(&call, loss, x, y, labels, sample_weight)
+        cdef int64_t n_all = call.n_rows
         if first < 0 or n_rows < 1 or first > (n_all if order is None else cnp.PyArray_SIZE(order)) - n_rows:
             raise ValueError(f"expected a batch of rows of the data, got {n_rows} rows from {first} on")
-        keep = fill_loss(&call.loss, loss, self.dtype, self.layers[self.native.n_layers - 1].n_out)
-        self.fill_x(&call.x, x, n_all)
-        fill_rows(&call.y, y, "y", n_all, self.n_targets(call.loss), labels)
-        call.sample_weight = weights_of(sample_weight, n_all)
         call.n_rows, call.first = n_rows, first
         if order is not None:
             call.order = order_of_batch(order, first, n_rows, n_all)
         call.gradient = self.output(gradient, self.native.size)
-        call.input_gradient = NULL
         call.n_threads = threads_for(n_threads, 3 * self.operations(x) * min(n_rows, chunk_rows))
-        call.dropout_key = NULL
         if dropout_key is not None:
             key = dropout_key
             call.dropout_key = &key
@@ -277,6 +267,43 @@ cdef class Network:
         if not done:
             raise MemoryError("there is no memory for the gradient's workspace")
         return call.value, call.weight
+
+    def evaluate(self, loss, data, int64_t begin, int64_t end, double total=0.0, cnp.ndarray out=None, n_threads=None):
+        """Return the loss of all rows up to `end`, and fill in the predictions for the rows from `begin` on, if out is given.
+
+        The result has two parts: the loss, which is that of `gradient` when all rows have been passed, and the total for the next
+        rows, of which that of the rows before is an argument. `begin` is a multiple of `rows_at_once`.
+        """
+        cdef Gradient call
+        cdef bint done
+        x, y, labels, sample_weight = data
+        keep = self.fill_gradient(&call, loss, x, y, labels, sample_weight)
+        if not 0 <= begin < end <= call.n_rows or begin % self.rows_at_once or (end % self.rows_at_once and end < call.n_rows):
+            raise ValueError(f"expected whole chunks of {self.rows_at_once} of the {call.n_rows} rows, got {begin} to {end}")
+        call.begin, call.end, call.sum = begin, end, total
+        call.outputs = self.output(out, (end - begin) * self.layers[self.native.n_layers - 1].n_out)
+        call.n_threads = threads_for(n_threads, self.operations(x) * min(end - begin, chunk_rows))
+        with nogil:
+            done = native_gradient(self.model, call, NULL)
+        if not done:
+            raise MemoryError("there is no memory for the workspace of a loss")
+        return call.value, call.sum
+
+    cdef object fill_gradient(self, Gradient *call, loss, x, cnp.ndarray y, bint labels, cnp.ndarray sample_weight):
+        """Fill in a loss over all rows, without results. Returns what must be kept until the call has ended."""
+        call.n_rows = self.count_rows(x)
+        keep = fill_loss(&call.loss, loss, self.dtype, self.layers[self.native.n_layers - 1].n_out)
+        self.fill_x(&call.x, x, call.n_rows)
+        fill_rows(&call.y, y, "y", call.n_rows, self.n_targets(call.loss), labels)
+        call.sample_weight = weights_of(sample_weight, call.n_rows)
+        call.gradient = call.input_gradient = NULL
+        call.dropout_key = NULL
+        return keep
+
+    @property
+    def rows_at_once(self):
+        """The number of rows in a chunk of a long evaluation."""
+        return self.native.rows_at_once()
 
     def remember(self, loss, native):
         """Let the quick functions take a loss, given as users give it and in the native form, if its targets are plain."""

@@ -163,6 +163,17 @@ class Network:
         n_threads: int | None = None,
         dropout_factor: float = 1.0,
     ) -> tuple[float, float]: ...
+    rows_at_once: int
+    def evaluate(
+        self,
+        loss: NativeLoss,
+        data: TrainingData,
+        begin: int,
+        end: int,
+        total: float = 0.0,
+        out: NDArray[Any] | None = None,
+        n_threads: int | None = None,
+    ) -> tuple[float, float]: ...
     def jacobian(self, x: NDArray[Any] | SparseRows, out: NDArray[Any], n_threads: int | None = None) -> None: ...
     def empty_parameters(self) -> list[NDArray[Any]]: ...
     def remember(self, loss: str | Loss, native: NativeLoss) -> None: ...

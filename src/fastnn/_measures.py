@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from fastnn._metrics import Metrics, checked_metrics, columns_of, of_sets
-from fastnn._native import evaluated_network, loss_of
+from fastnn._evaluation import Evaluation
+from fastnn._metrics import VALIDATION, Metrics, checked_metrics, columns_of, of_sets
 
 if TYPE_CHECKING:
     from fastnn._engine.training_data import TrainingData
     from fastnn._trainer import Trainer
 
 Values: TypeAlias = Callable[[], dict[str, float]]
-"""The function that returns the metrics of one set of rows, by name."""
+"""The function that returns the loss or metrics of one set of rows, by name."""
 
 
 class Measures:
@@ -31,14 +31,17 @@ class Measures:
 
     def __init__(self, trainer: Trainer, metrics: Any, data: TrainingData, validation: TrainingData | None) -> None:
         checked, validates = checked_metrics(metrics), validation is not None
-        self._trainer, self._validation = trainer, validation
         self._sets: list[tuple[str, Values]] = []
         self.names: list[str] = []
         if not checked and not validates:  # most of many models have none, and must cost little
             return
-        for prefix, own in of_sets(checked, validates=validates):
-            rows = data if validation is None or not prefix else validation
-            self._sets.append((prefix, Metrics(own, trainer, rows, "validation_data " if prefix else "").values))
+        of_training, of_validation = of_sets(checked, validates=validates)
+        if of_training:
+            self._sets.append(("", Metrics(of_training, Evaluation(trainer, data)).values))
+        if validation is not None:
+            evaluation = Evaluation(trainer, validation, has_loss=True)
+            held_out = Metrics(of_validation, evaluation, "validation_data ") if of_validation else None
+            self._sets.append((VALIDATION, _with_loss(evaluation, held_out)))
         self.names = columns_of(checked, validates=validates)
 
     def __bool__(self) -> bool:
@@ -47,12 +50,17 @@ class Measures:
 
     def values(self) -> dict[str, float]:
         """Return the values with the current parameters, by their names in the history."""
-        found = {"val_loss": self._validation_loss()} if "val_loss" in self.names else {}
-        for prefix, values in self._sets:
-            found |= {f"{prefix}{name}": value for name, value in values().items()}
+        found = {f"{prefix}{name}": value for prefix, values in self._sets for name, value in values().items()}
         return {name: found[name] for name in self.names}
 
-    def _validation_loss(self) -> float:
-        """Return the loss of the validation data, which exist."""
-        assert self._validation is not None
-        return evaluated_network(self._trainer).gradient(loss_of(self._trainer), *self._validation)
+
+def _with_loss(evaluation: Evaluation, metrics: Metrics | None) -> Values:
+    """Return the function that computes the loss and the metrics of some rows in one pass."""
+
+    def values() -> dict[str, float]:
+        if metrics is None:
+            return {"loss": evaluation.new_loss()}
+        found = metrics.values()
+        return {"loss": evaluation.loss, **found}
+
+    return values

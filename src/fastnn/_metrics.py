@@ -1,6 +1,6 @@
 """Metrics of training: their names, and their values over a set of rows.
 
-Native code predicts in blocks of rows, and computes the sums that the built-in metrics need.
+Native code computes the sums over blocks of rows that the built-in metrics need.
 """
 
 from __future__ import annotations
@@ -16,15 +16,11 @@ import numpy as np
 from fastnn._checks.scalars import shown
 from fastnn._checks.spellings import METRICS as _SPELLINGS
 from fastnn._checks.spellings import named_here
-from fastnn._engine import core as _core
+from fastnn._evaluation import Evaluation
 from fastnn._metric_sums import Accuracy, Errors, counted_rows
-from fastnn._native import evaluated_network
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from fastnn._engine.training_data import TrainingData
-    from fastnn._trainer import Trainer
 
 Metric: TypeAlias = Callable[..., Any]
 
@@ -36,12 +32,8 @@ DIRECTIONS: Mapping[str, str] = MappingProxyType(
 )
 """The direction of improvement of each column of a history, without "val_"."""
 
-# The prefix of the names of values on validation data.
-_VALIDATION = "val_"
-# The numbers of elements of predictions and of multiplications between two checks for signals.
-_ELEMENTS_AT_ONCE = 1 << 20
-_PRODUCTS_AT_ONCE = 1 << 28
-_MIN_ROWS = 512
+VALIDATION = "val_"
+"""The prefix of the names of values on validation data."""
 
 
 def checked_metrics(metrics: Any) -> dict[str, Metric | None]:
@@ -60,8 +52,8 @@ def checked_metrics(metrics: Any) -> dict[str, Metric | None]:
         raise TypeError(f"metrics: expected a list of names and callables, such as ['accuracy'], got {shown(metrics)}")
     checked: dict[str, Metric | None] = {}
     for metric in metrics:
-        if isinstance(metric, str) and metric.removeprefix(_VALIDATION) not in METRICS:
-            names, prefix = ", ".join(map(repr, METRICS)), _VALIDATION if metric.startswith(_VALIDATION) else ""
+        if isinstance(metric, str) and metric.removeprefix(VALIDATION) not in METRICS:
+            names, prefix = ", ".join(map(repr, METRICS)), VALIDATION if metric.startswith(VALIDATION) else ""
             known = [f"{prefix}{name}" for name in METRICS]
             others = {f"{prefix}{other}": f"{prefix}{name}" for other, name in _SPELLINGS.items()}
             raise ValueError(f"metrics: expected {names} or callables, got {metric!r}{named_here(metric, known, others)}")
@@ -72,15 +64,17 @@ def checked_metrics(metrics: Any) -> dict[str, Metric | None]:
             raise ValueError(f"metrics: expected names that differ, got {name!r} twice; give a function another __name__")
         checked[name] = None if isinstance(metric, str) else metric
     for name in checked:
-        if f"{_VALIDATION}{name}" in checked:
+        if f"{VALIDATION}{name}" in checked:
             raise ValueError(
                 f"metrics: expected names that differ, got {name!r} and 'val_{name}', which is its validation's"
             )
     return checked
 
 
-def of_sets(metrics: Mapping[str, Metric | None], *, validates: bool) -> list[tuple[str, dict[str, Metric | None]]]:
-    """Return the prefix and the metrics of each set of rows that has any: training data, and validation data.
+def of_sets(
+    metrics: Mapping[str, Metric | None], *, validates: bool
+) -> tuple[dict[str, Metric | None], dict[str, Metric | None]]:
+    """Return the metrics of training data, and those of validation data.
 
     Raises
     ------
@@ -91,14 +85,13 @@ def of_sets(metrics: Mapping[str, Metric | None], *, validates: bool) -> list[tu
     if alone and not validates:
         raise ValueError(f"metrics: {alone[0]!r} needs validation_data, got None")
     of_training = {name: function for name, function in metrics.items() if name not in alone}
-    of_validation = {name.removeprefix(_VALIDATION) if name in alone else name: metrics[name] for name in metrics}
-    sets = [("", of_training), (_VALIDATION, of_validation if validates else {})]
-    return [(prefix, own) for prefix, own in sets if own]
+    of_validation = {name.removeprefix(VALIDATION) if name in alone else name: metrics[name] for name in metrics}
+    return of_training, of_validation if validates else {}
 
 
 def columns_of(metrics: Mapping[str, Metric | None], *, validates: bool) -> list[str]:
     """Return the names of the values of a run in the order of its history, without "loss"."""
-    prefixes = ["", _VALIDATION] if validates else [""]
+    prefixes = ["", VALIDATION] if validates else [""]
     names = [
         [name] if _is_of_validation_alone(name, metrics) else [f"{prefix}{name}" for prefix in prefixes]
         for name in ("loss", *metrics)
@@ -108,7 +101,7 @@ def columns_of(metrics: Mapping[str, Metric | None], *, validates: bool) -> list
 
 def _is_of_validation_alone(name: str, metrics: Mapping[str, Metric | None]) -> bool:
     """Return whether a name is one like "val_accuracy". A function may have such a name too."""
-    return name.startswith(_VALIDATION) and metrics[name] is None
+    return name.startswith(VALIDATION) and metrics[name] is None
 
 
 def _name_of(function: Any) -> str:
@@ -124,10 +117,9 @@ class Metrics:
     ----------
     metrics : mapping
         The metrics, as `checked_metrics` returns them.
-    trainer : Trainer
-        The trainer, whose loss gives the outputs of its model their meaning.
-    data : TrainingData
-        The rows. Rows of weight 0 do not count, nor do rows that a loss of whole rows omits as missing.
+    evaluation : Evaluation
+        The rows. Those of weight 0 do not count, nor do those that a loss of whole rows omits as missing. The loss of the
+        trainer gives the outputs of the model their meaning.
     prefix : str, default ""
         The prefix of the names of arguments in errors.
     is_part : bool, default False
@@ -143,14 +135,13 @@ class Metrics:
     def __init__(
         self,
         metrics: Mapping[str, Metric | None],
-        trainer: Trainer,
-        data: TrainingData,
+        evaluation: Evaluation,
         prefix: str = "",
         *,
         is_part: bool = False,
     ) -> None:
-        self._metrics, self._trainer = metrics, trainer
-        self._x = data.x
+        self._metrics, self._evaluation = metrics, evaluation
+        trainer, data = evaluation.trainer, evaluation.data
         weight = data.sample_weight
         if weight is not None and (weight < 0).any():
             raise ValueError(f"metrics: expected {prefix}sample_weight >= 0, which a mean needs, got {weight.min()}")
@@ -161,7 +152,6 @@ class Metrics:
         self._y.flags.writeable = False
         weight = None if weight is None else weight[counts]
         self._weight = None if weight is None or (not is_part and (weight == weight.max()).all()) else weight
-        self._n_out = trainer.model.layer_sizes[-1]
         built_in = [name for name, function in metrics.items() if function is None]
         self._sums: list[Accuracy | Errors] = []
         if "accuracy" in built_in:
@@ -172,7 +162,7 @@ class Metrics:
 
     def values(self) -> dict[str, float]:
         """Return the values with the current parameters, by name."""
-        outputs = self._outputs() if self._calls else None
+        outputs = self._counted_of(self._evaluation.outputs()) if self._calls else None
         found: dict[str, float] = {}
         if self._sums:
             self._add_rows(outputs)
@@ -185,10 +175,10 @@ class Metrics:
         return {name: found[name] for name in self._metrics}
 
     def _add_rows(self, outputs: NDArray[Any] | None) -> None:
-        """Add up what the built-in metrics need, with the current parameters."""
+        """Add up what the built-in metrics need, with the current parameters or from the outputs of the rows that count."""
         for each in self._sums:
             each.start()
-        for rows, p in self._parts(outputs):
+        for rows, p in self._counted_blocks() if outputs is None else [(slice(0, len(outputs)), outputs)]:
             weight = None if self._weight is None else self._weight[rows]
             for each in self._sums:
                 each.add(rows, p, weight)
@@ -228,29 +218,18 @@ class Metrics:
 
     # ---- The rows ----
 
-    def _outputs(self) -> NDArray[Any]:
-        """Return the predictions for all rows that count."""
-        outputs = np.empty((len(self._y), self._n_out), self._trainer.model.dtype)
-        for rows, p in self._parts(None):
-            outputs[rows] = p
-        return outputs
+    def _counted_of(self, outputs: NDArray[Any], first: int = 0) -> NDArray[Any]:
+        """Return the outputs of the rows that count, of those from `first` on."""
+        if self._counted is None:
+            return outputs
+        low, high = np.searchsorted(self._counted, (first, first + len(outputs)))
+        return outputs[self._counted[low:high] - first]
 
-    def _parts(self, outputs: NDArray[Any] | None) -> Iterator[tuple[slice, NDArray[Any]]]:
-        """Yield predictions in blocks of rows: the positions of the rows among those that count, and their outputs."""
-        n_rows, network = len(self._x), evaluated_network(self._trainer)
-        step = max(1, min(_ELEMENTS_AT_ONCE // self._n_out, max(_MIN_ROWS, _PRODUCTS_AT_ONCE // network.storage.size)))
-        if outputs is not None:
-            for first in range(0, len(outputs), step):
-                yield slice(first, min(first + step, len(outputs))), outputs[first : first + step]
-            return
-        done, size = 0, n_rows if isinstance(self._x, _core.SparseRows) else min(step, n_rows)
-        buffer = np.empty((size, self._n_out), network.dtype)
-        for first in range(0, n_rows, size):
-            x = self._x if isinstance(self._x, _core.SparseRows) else self._x[first : first + size]
-            p = network.predict(x, buffer[: len(x)], self._trainer.n_threads)
-            if self._counted is not None:
-                low, high = np.searchsorted(self._counted, (first, first + len(x)))
-                p = p[self._counted[low:high] - first]
+    def _counted_blocks(self) -> Iterator[tuple[slice, NDArray[Any]]]:
+        """Yield the positions of rows among those that count, and their outputs, block by block."""
+        done = 0
+        for rows, outputs in self._evaluation.blocks():
+            p = self._counted_of(outputs, rows.start)
             yield slice(done, done + len(p)), p
             done += len(p)
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastnn._evaluation import Evaluation
 from fastnn._measures import Measures, Values
-from fastnn._metrics import Metric, Metrics, checked_metrics, columns_of, of_sets
+from fastnn._metrics import VALIDATION, Metric, Metrics, checked_metrics, columns_of, of_sets
 from fastnn._native import evaluated_network, loss_of
 from fastnn._sharded.ranks import Phase, Ranks
 from fastnn._sharded.shards import Shards
@@ -46,13 +47,18 @@ class ShardedMeasures(Measures):
         self.trainer, self._ranks, self._held_out = trainer, ranks, validation
         self._found = None if validation is None else np.zeros((len(validation.numbers), 2))
         self._sets: list[tuple[str, Values]] = []
-        for prefix, own in of_sets(metrics, validates=validation is not None):
-            rows = data if validation is None or not prefix else validation
-            metrics_of_rows = ShardedMetrics(trainer, ranks, own, rows, "validation_data " if prefix else "")
-            self._sets.append((prefix, metrics_of_rows.values))
+        of_training, of_validation = of_sets(metrics, validates=validation is not None)
+        if validation is not None:
+            self._sets.append((VALIDATION, self._validation_loss))
+        if of_training:
+            self._sets.append(("", ShardedMetrics(trainer, ranks, of_training, data, "").values))
+        if validation is not None and of_validation:
+            self._sets.append(
+                (VALIDATION, ShardedMetrics(trainer, ranks, of_validation, validation, "validation_data ").values)
+            )
         self.names = columns_of(metrics, validates=validation is not None)
 
-    def _validation_loss(self) -> float:
+    def _validation_loss(self) -> dict[str, float]:
         shards = self._held_out
         assert shards is not None
         assert self._found is not None
@@ -61,7 +67,7 @@ class ShardedMeasures(Measures):
             self._found[shard] = network.batch_gradient(loss, shards.data, None, begin, end - begin, n_threads=n_threads)
         values = self._ranks.meet(Phase.VALUES, self._found.reshape(-1)).reshape(-1, 2)
         weight = sum(own for _, own in values.tolist())
-        return float(sum(value * own for value, own in values.tolist()) / weight)
+        return {"loss": float(sum(value * own for value, own in values.tolist()) / weight)}
 
 
 class ShardedMetrics:
@@ -73,7 +79,8 @@ class ShardedMetrics:
         self._ranks = ranks
         with ranks.agreed(Phase.VALUES):
             self._of_shards = [
-                Metrics(metrics, trainer, shards.data.rows(begin, end), prefix, is_part=True) for begin, end in shards.ranges
+                Metrics(metrics, Evaluation(trainer, shards.data.rows(begin, end)), prefix, is_part=True)
+                for begin, end in shards.ranges
             ]
         totals = self._add([each.totals() for each in self._of_shards])
         with ranks.agreed(Phase.VALUES):

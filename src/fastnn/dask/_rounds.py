@@ -212,19 +212,14 @@ def _loss_of(epoch: int, losses: Sequence[tuple[int, float, int]]) -> float:
 
 
 def _validation(cluster: Cluster, blueprint: Blueprint, local: Any, partitions: Sequence[Partition]) -> Validation | None:
-    """Return the score and loss of validation rows with the present parameters of the local network."""
+    """Return the function that computes the loss and score of validation rows with the parameters of the local network."""
     if not partitions:
         return None
-    kept: dict[int, Sums] = {}  # by the number of the epoch
-
-    def present() -> Sums:
-        if local.n_iter_ not in kept:
-            kept.clear()
-            kept[local.n_iter_] = cluster.sums(blueprint, _shares.initial(local.network_), partitions)
-        return kept[local.n_iter_]
-
     is_regressor = blueprint.fitted.get("classes_") is None
-    return Validation(
-        score=lambda: present().determination if is_regressor else present().accuracy,
-        loss=lambda: present().loss / present().weight,
-    )
+
+    def validate() -> tuple[float, float | None]:
+        sums = cluster.sums(blueprint, _shares.initial(local.network_), partitions)
+        score = None if not local.early_stopping else sums.determination if is_regressor else sums.accuracy
+        return sums.loss / sums.weight, score
+
+    return validate

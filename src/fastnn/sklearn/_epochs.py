@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -19,12 +18,8 @@ _MIN_RATE = 1e-6  # at which an adaptive learning rate stops
 _RATE_DIVISOR = 5.0
 
 
-@dataclass
-class Validation:
-    """Functions that return the score and the loss of held-out rows with the current parameters."""
-
-    score: Callable[[], float]
-    loss: Callable[[], float]
+Validation: TypeAlias = Callable[[], "tuple[float, float | None]"]
+"""A function that returns the loss of held-out rows with the current parameters, and their score if it is needed."""
 
 
 class EpochWatcher:
@@ -36,7 +31,7 @@ class EpochWatcher:
         The estimator whose attributes are kept.
     n_rows : int
         The number of rows per epoch.
-    validation : Validation, optional
+    validation : callable, optional
         The validation. With `early_stopping`, its score decides when to stop; otherwise, the training loss does.
 
     Attributes
@@ -77,16 +72,17 @@ class EpochWatcher:
     def end_epochs(self, trainer: EstimatorTrainer, losses: list[float]) -> None:
         """Record epochs with these losses, at most as many as `epochs_ahead` allows."""
         estimator = self._estimator
+        loss, score = (None, None) if self._validation is None else self._validation()
         estimator.n_iter_ += len(losses)
         estimator.t_ += self._n_rows * len(losses)
         estimator.loss_ = losses[-1]
         estimator.loss_curve_ += losses
         if estimator.verbose:
             print(f"Iteration {estimator.n_iter_}, loss = {losses[-1]:.8f}")
-        if self._validation is not None:
-            estimator.validation_loss_curve_.append(self._validation.loss())
-        if estimator.early_stopping:
-            self._compare_score(trainer)
+        if loss is not None:
+            estimator.validation_loss_curve_.append(loss)
+        if score is not None:
+            self._compare_score(trainer, score)
         else:
             self._compare_losses(losses)
         if trainer.rate_rule.inverse_scaling:
@@ -96,10 +92,8 @@ class EpochWatcher:
             if not self.stopped:
                 estimator._no_improvement_count = 0
 
-    def _compare_score(self, trainer: EstimatorTrainer) -> None:
-        estimator, validation = self._estimator, self._validation
-        assert validation is not None
-        score = validation.score()
+    def _compare_score(self, trainer: EstimatorTrainer, score: float) -> None:
+        estimator = self._estimator
         estimator.validation_scores_.append(score)
         if estimator.verbose:
             print(f"Validation score: {score:f}")

@@ -11,9 +11,11 @@ from sklearn.model_selection import train_test_split
 
 from fastnn._averaging import SWA
 from fastnn._checks import seeds as _seeds
+from fastnn._engine.training_data import TrainingData
 from fastnn._errors import DivergedError
+from fastnn._evaluation import Evaluation
 from fastnn._measures import Measures
-from fastnn._native import copied_parameters, drops_units, evaluated_network, loss_of, restore_parameters
+from fastnn._native import copied_parameters, drops_units, restore_parameters
 from fastnn._running import Running
 from fastnn.optimizers import Optimizer
 from fastnn.sklearn import _fitted
@@ -256,24 +258,26 @@ def _validation(estimator: Any, trainer: EstimatorTrainer, held_out: Any) -> Val
     if held_out is None:
         return None
     X, y, weight = counted_rows(*held_out)
-    model = estimator.network_
-    rows = Rows(native_rows(X, model.dtype), estimator._native_target(y), weight)
-
+    rows = Rows(native_rows(X, estimator.network_.dtype), estimator._native_target(y), weight)
+    evaluation = Evaluation(trainer, TrainingData(rows.X, rows.target, rows.labels, rows.weight), has_loss=True)
     scorer: Any = None if estimator.scoring is None else check_scoring(estimator, estimator.scoring)
     known = score_of_outputs(estimator, scorer, len(y))
 
-    def score() -> float:
+    def by_scorer() -> float:
+        arguments = {} if weight is None else {"sample_weight": weight}
+        with averaged(trainer), taking_encoded(estimator):
+            return float(scorer(estimator, X, estimator._original(y), **arguments))
+
+    def validate() -> tuple[float, float | None]:
+        if not estimator.early_stopping:
+            return evaluation.new_loss(), None
         if known is None:
-            arguments = {} if weight is None else {"sample_weight": weight}
-            with averaged(trainer), taking_encoded(estimator):
-                return float(scorer(estimator, X, estimator._original(y), **arguments))
-        outputs = evaluated_network(trainer).predict(rows.X)
-        return float(known(outputs.astype(np.result_type(X.dtype, outputs.dtype), copy=False), y, weight))
+            return evaluation.new_loss(), by_scorer()
+        outputs = evaluation.outputs()
+        score = known(outputs.astype(np.result_type(X.dtype, outputs.dtype), copy=False), y, weight)
+        return evaluation.loss, float(score)
 
-    def loss() -> float:
-        return float(evaluated_network(trainer).gradient(loss_of(trainer), rows.X, rows.target, rows.labels, rows.weight))
-
-    return Validation(score, loss)
+    return validate
 
 
 def _warn_of_end(estimator: Any) -> None:

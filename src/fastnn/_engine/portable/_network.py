@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
 
     from fastnn._engine.losses import NativeLoss
+    from fastnn.reference.target_options import WeightedTargets
 
 # The number of rows that pass through all layers, forward and back, before the next rows.
 _ROWS_AT_ONCE = 512
@@ -32,6 +33,8 @@ _ROWS_AT_ONCE = 512
 
 class Network:
     """The sizes and parameters of one network. The vector `storage` has all parameters; other arrays are views of it."""
+
+    rows_at_once = _ROWS_AT_ONCE
 
     def __init__(
         self,
@@ -197,10 +200,7 @@ class Network:
                 array[...] = view
             return value
         n_rows, mean = self.count_rows(x), MeanLoss(loss)
-        n_targets = mean.n_targets(self.layer_sizes[-1])
-        self.check_x(x, n_rows)
-        check_rows(y, "y", n_rows, n_targets, labels)
-        weight = weights_of_rows(sample_weight, n_rows)
+        readable, targets, weight, divisor = self._weighed(mean, x, y, labels, sample_weight)
         by_parameter = None if gradient is None else self.vector(gradient)
         by_input = None if input_gradient is None else self.vector(input_gradient, n_rows * self.layer_sizes[0])
         if by_parameter is not None:
@@ -215,9 +215,7 @@ class Network:
         at_once = _ROWS_AT_ONCE if keys is None else n_rows  # masks depend on the position of a row in the batch
         part = np.empty_like(self.storage)
         gradients = None if by_parameter is None else Gradients.of_kinds(self.views(part))
-        readable = np.arange(n_rows)[standing_in(slice(0, n_rows), weight, (0, n_rows))]
-        targets = mean.weigh(read_y(y, readable, n_targets, labels, self.dtype), weight, labels)
-        value, divisor = 0.0, float(mean.divisors(np.abs(targets.rows).sum(), targets.rows.sum()))
+        value = 0.0
         if batch_weight is not None:
             batch_weight[0] = divisor
         for rows, batch in self._pieces(n_rows, at_once, logits=mean.from_logits):
@@ -232,6 +230,34 @@ class Network:
             if by_input is not None:
                 by_input.reshape(n_rows, -1)[rows] = batch.grad_inputs()
         return value
+
+    def evaluate(
+        self,
+        loss: NativeLoss,
+        data: tuple[Any, ...],
+        begin: int,
+        end: int,
+        total: float = 0.0,
+        out: Array | None = None,
+        n_threads: int | None = None,
+    ) -> tuple[float, float]:
+        """Return the loss of all rows up to `end`, and set `out` to the predictions for the rows from `begin` on.
+
+        The result has two parts: the loss, which is that of `gradient` when all rows have been passed, and the total for the
+        next rows, of which that of the rows before is an argument. `begin` is a multiple of `rows_at_once`.
+        """
+        x, *_ = data
+        mean = MeanLoss(loss)
+        readable, targets, weight, divisor = self._weighed(mean, *data)
+        if not 0 <= begin < end <= len(x) or begin % self.rows_at_once or (end % self.rows_at_once and end < len(x)):
+            raise ValueError(f"expected whole chunks of {self.rows_at_once} of the {len(x)} rows, got {begin} to {end}")
+        if out is not None:
+            self.predict(x.chosen(slice(begin, end)) if isinstance(x, SparseRows) else x[begin:end], out)
+        for part, batch in self._pieces(end - begin, logits=mean.from_logits):
+            rows = slice(begin + part.start, begin + part.stop)
+            p = batch.forward(read_x(x, readable[rows], self.dtype))
+            total += batch.loss(mean, (targets.y[rows], weight[rows], targets.elements[rows]), p, divisor)
+        return total, total
 
     def batch_gradient(
         self,
@@ -308,6 +334,18 @@ class Network:
         if not a.flags.carray or a.dtype != self.dtype or a.size != size:
             raise ValueError(f"a contiguous {self.dtype} array of {size} elements is expected")
         return a.reshape(-1)
+
+    def _weighed(
+        self, mean: MeanLoss, x: Array | SparseRows, y: Array, labels: bool, sample_weight: NDArray[np.float64] | None
+    ) -> tuple[NDArray[np.int64], WeightedTargets, NDArray[np.float64], float]:
+        """Return the rows to read, among them others for those that don't count; the targets; the weights; their divisor."""
+        n_rows, n_targets = self.count_rows(x), mean.n_targets(self.layer_sizes[-1])
+        self.check_x(x, n_rows)
+        check_rows(y, "y", n_rows, n_targets, labels)
+        weight = weights_of_rows(sample_weight, n_rows)
+        readable = np.arange(n_rows)[standing_in(slice(0, n_rows), weight, (0, n_rows))]
+        targets = mean.weigh(read_y(y, readable, n_targets, labels, self.dtype), weight, labels)
+        return readable, targets, weight, float(mean.divisors(np.abs(targets.rows).sum(), targets.rows.sum()))
 
     def _dropout_keys(self, key: int) -> tuple[Array, Any]:
         """Return the keys of a pass from that of a batch."""
