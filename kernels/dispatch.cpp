@@ -54,7 +54,7 @@ const InstructionSet built[] = {
 const char *const block_kinds[] = {FASTNN_BLOCK_KINDS(KIND_NAME) nullptr};
 #define NAME(name, Struct) #name,
 const char *const activations[] = {FASTNN_ACTIVATIONS(NAME) nullptr};
-const char *const parametric_activations[] = {FASTNN_PARAMETRIC_ACTIVATIONS(NAME) nullptr};
+const char *const sloped_activations[] = {FASTNN_SLOPED_ACTIVATIONS(NAME) nullptr};
 const char *const normalizations[] = {FASTNN_NORMALIZATIONS(NAME) nullptr};
 const char *const embeddings[] = {FASTNN_EMBEDDINGS(NAME) nullptr};
 #define FUNCTION_NAME(name, member, Struct) #name,
@@ -80,7 +80,7 @@ const InstructionSet *instruction_set() { return in_use; }
 void use_instruction_set(const InstructionSet *chosen) { in_use = chosen; }
 const char *const *block_kind_names() { return block_kinds; }
 const char *const *activation_names() { return activations; }
-const char *const *parametric_activation_names() { return parametric_activations; }
+const char *const *sloped_activation_names() { return sloped_activations; }
 const char *const *normalization_names() { return normalizations; }
 const char *const *embedding_names() { return embeddings; }
 const char *const *function_names() { return functions; }

@@ -19,8 +19,8 @@
     ROW(selu, Selu)             \
     ROW(mish, Mish)
 
-// Activations with parameters per unit, for networks alone. Their numbers follow.
-#define FASTNN_PARAMETRIC_ACTIVATIONS(ROW) ROW(prelu, Prelu)
+// Activations with a trained slope per unit, for networks alone. Their numbers follow.
+#define FASTNN_SLOPED_ACTIVATIONS(ROW) ROW(prelu, Prelu)
 
 // Normalizations of a hidden layer's units. Their numbers begin with 1, since 0 stands for none.
 #define FASTNN_NORMALIZATIONS(ROW) \

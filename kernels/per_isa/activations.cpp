@@ -7,7 +7,7 @@ namespace {
 
 template <class T> constexpr Activations<T> own_activations() {
 #define ROW(name, Struct) activation_kernels<T, Struct>(),
-    return {{FASTNN_ACTIVATIONS(ROW) FASTNN_PARAMETRIC_ACTIVATIONS(ROW)}};
+    return {{FASTNN_ACTIVATIONS(ROW) FASTNN_SLOPED_ACTIVATIONS(ROW)}};
 #undef ROW
 }
 

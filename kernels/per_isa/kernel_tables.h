@@ -28,7 +28,7 @@ template <class T> struct ActivationKernels {
 
 #define PLUS_ONE(...) +1
 template <class T> struct Activations {
-    ActivationKernels<T> of[0 FASTNN_ACTIVATIONS(PLUS_ONE) FASTNN_PARAMETRIC_ACTIVATIONS(PLUS_ONE)];
+    ActivationKernels<T> of[0 FASTNN_ACTIVATIONS(PLUS_ONE) FASTNN_SLOPED_ACTIVATIONS(PLUS_ONE)];
 };
 
 // The functions take rows of n units, `row` elements apart, whose padding may contain anything before, and is 0 after. A row of

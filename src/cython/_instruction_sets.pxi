@@ -11,7 +11,7 @@ cdef tuple strings(const char *const *list):
 
 BLOCK_KINDS = strings(<const char *const *>block_kind_names_())
 ACTIVATIONS = strings(<const char *const *>activation_names_())
-LAYER_ACTIVATIONS = ACTIVATIONS + strings(<const char *const *>parametric_activation_names_())  # for networks
+LAYER_ACTIVATIONS = ACTIVATIONS + strings(<const char *const *>sloped_activation_names_())  # for networks
 NORMALIZATIONS = strings(<const char *const *>normalization_names_())
 EMBEDDINGS = strings(<const char *const *>embedding_names_())
 FUNCTIONS = strings(<const char *const *>function_names_())

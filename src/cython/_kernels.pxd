@@ -250,7 +250,7 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
     int64_t lay_out(Layer *layers, int64_t n_layers, int64_t element_size, Embedding *embeddings, int64_t n_embeddings)
     const char **block_kind_names_ "fastnn::block_kind_names"()
     const char **activation_names_ "fastnn::activation_names"()
-    const char **parametric_activation_names_ "fastnn::parametric_activation_names"()
+    const char **sloped_activation_names_ "fastnn::sloped_activation_names"()
     const char **normalization_names_ "fastnn::normalization_names"()
     const char **embedding_names_ "fastnn::embedding_names"()
     const char **function_names_ "fastnn::function_names"()

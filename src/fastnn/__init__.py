@@ -1,4 +1,29 @@
-"""Small and mid-size neural networks on the CPU, at the speed of the machine: NumPy in, NumPy out."""
+"""Small and mid-size neural networks on the CPU, at the speed of the machine: NumPy in, NumPy out.
+
+Models and training
+    `MLP` is a network with `fit`, `predict`, `gradient` and `save`. `Trainer` has the options of its training, resumes
+    it with the same bits, and makes single steps. `callbacks`, `schedules`, `losses`, `optimizers` and `embeddings` have
+    the parts. `fit_many`, `predict_many` and `Ensemble` are for many networks at once.
+
+Estimators
+    `fastnn.sklearn` has scikit-learn's `MLPClassifier` and `MLPRegressor`, and searches over them; `fastnn.dask` trains on
+    clusters.
+
+Functions
+    `ops` has ufuncs and fused functions of arrays, for NumPy code; `reference` has the same formulas in plain NumPy.
+    Functions compiled with `numba.njit` can call `ops`, models and trainers; `fastnn.jit` makes activations and
+    losses of your own functions.
+
+Examples
+--------
+>>> import numpy as np
+>>> from fastnn import MLP, Adam
+>>> X = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
+>>> model = MLP((2, 8, 1), "tanh", "sigmoid", random_state=0)
+>>> history = model.fit(X, [0, 1, 1, 0], loss="binary_cross_entropy", optimizer=Adam(0.05), epochs=500)
+>>> model.predict(X).round().ravel()
+array([0., 1., 1., 0.], dtype=float32)
+"""
 
 from __future__ import annotations
 
