@@ -73,7 +73,7 @@ inline const Kernels &kernels_of(Type type) {
 const char *const *block_kind_names();  // in the order of registry.h, with a null at the end, like all these lists
 const char *const *activation_names();
 const char *const *sloped_activation_names();  // their numbers follow
-const char *const *normalization_names();          // their numbers begin with 1
+const char *const *normalization_names();      // their numbers begin with 1
 const char *const *embedding_names();
 const char *const *function_names();
 const char *const *loss_names();
