@@ -41,6 +41,7 @@ def test_divergence_restores_the_last_finite_epoch(row, sensible, options):
     with pytest.raises(DivergedError, match="the loss is not finite in epoch") as caught:
         trainer.run(X, y, 40)
     error, epochs = caught.value, sensible // 3
+    assert ("those before the run" in str(error)) == (error.epoch == 1)
     # If an epoch's last update diverges, only the next epoch may show it.
     assert error.history.epochs == error.epoch - 1
     assert error.epoch in (epochs + 1, epochs + 2)

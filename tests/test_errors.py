@@ -252,3 +252,6 @@ def test_wrong_arguments_of_the_tutorials_class_raise():
             network.train(*arguments)
     for p, kept in zip((network.W1, network.b1, network.W2, network.b2), before, strict=True):
         np.testing.assert_array_equal(p, kept)
+    for rate, error in (("abc", TypeError), (None, TypeError), ([1], TypeError), (-1, ValueError), (np.nan, ValueError)):
+        with pytest.raises(error, match="^learning_rate: expected"):
+            NeuralNetwork(2, 3, 1, rate)

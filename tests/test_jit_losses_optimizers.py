@@ -216,6 +216,8 @@ def test_wrong_arguments_of_optimizers_raise():
         (lambda: sgd(params, params, (), np.nan), ValueError, "^learning_rate: expected a finite number >= 0"),
         (lambda: sgd(params[0], params[0], ()), TypingError, "sgd"),
         (lambda: sgd((np.ones(3, int),), (np.ones(3),), ()), TypingError, "sgd"),
+        (lambda: jit.optimizer_state("adam", 3), TypeError, "^params: expected a list of arrays, got int"),
+        (lambda: jit.optimizer_state("adam", [np.ones(2), 3]), TypeError, r"^params\[1\]: expected an array, got int"),
         (lambda: jit.optimizer_state("sgd", params), ValueError, "^name: expected one of momentum, .*, got 'sgd'"),
     ]
     for call, error, message in wrong:

@@ -22,6 +22,36 @@ def model() -> MLP:
     return MLP((2, 3, 1), random_state=0)
 
 
+# Calls without an argument that is necessary, or with one too many without its name.
+INCOMPLETE = {
+    "MLP.fit()": lambda m: m.fit(),
+    "MLP.predict()": lambda m: m.predict(),
+    "MLP.vjp()": lambda m: m.vjp(X, Y, True),
+    "MLP.jacobian()": lambda m: m.jacobian(),
+    "MLP.blend()": lambda m: m.blend(m),
+    "MLP.save()": lambda m: m.save(),
+    "MLP.load()": lambda m: MLP.load(),
+    "MLP.to_c()": lambda m: m.to_c(),
+    "MLP.to_onnx()": lambda m: m.to_onnx(),
+    "Trainer.run()": lambda m: Trainer(m).run(),
+    "Trainer.step()": lambda m: Trainer(m).step(X),
+    "Trainer.save()": lambda m: Trainer(m).save(),
+    "Trainer.load()": lambda m: Trainer.load(),
+    "Trainer.accumulate()": lambda m: Trainer(m).accumulate(X, None, None, Y),
+}
+
+
+@pytest.mark.parametrize("called", INCOMPLETE)
+def test_errors_about_missing_arguments_name_the_public_class(called):
+    with pytest.raises(TypeError, match=f"^{re.escape(called)}"):
+        INCOMPLETE[called](model())
+
+
+def test_methods_of_public_classes_pickle():
+    for method in (MLP.predict, MLP.load, Trainer.save, model().loss):
+        assert pickle.loads(pickle.dumps(method)).__name__ == method.__name__
+
+
 CALLS = {
     "MLP()": lambda **options: MLP((2, 3, 1), **options),
     "MLP.fit()": lambda **options: model().fit(X, Y, **options),

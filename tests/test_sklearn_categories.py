@@ -250,6 +250,12 @@ def test_wrong_inputs_are_refused() -> None:
         if X is not text and X is not numbers:
             with pytest.raises(TypeError, match="X: expected"):
                 clone(fitted).fit(X, VALUES)
+    text = TABLE.copy()
+    text[0, 0] = "1.5"  # a number, as scikit-learn reads it
+    text[1, 3] = "x"
+    for call in (fitted.predict, lambda X: clone(fitted).fit(X, VALUES)):
+        with pytest.raises(ValueError, match="X: .* column 3, which is not in categorical_features, got 'x'"):
+            call(text)
     with pytest.raises(ValueError, match="expecting 4 features"):
         fitted.predict(TABLE[:, :3])
     for X in (np.where(np.arange(4) == 3, np.nan, TABLE), TABLE[0]):

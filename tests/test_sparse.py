@@ -82,6 +82,36 @@ def test_options_give_the_bits_of_dense_rows(options, sizes):
     assert_same(sizes, **options)
 
 
+TINY = [(2, 4, 1), (8, 8, 3), (5, 2), (3, 8, 7, 8, 1)]
+
+
+@pytest.mark.parametrize("sizes", TINY)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("row", _core.OPTIMIZERS)
+def test_tiny_networks_give_the_bits_of_dense_rows(row, dtype, sizes):
+    for options in ({}, {"l1": 1e-3, "l2": 1e-2}, {"batch_size": 4, "clip_norm": 0.1}, {"batch_size": 16, "n_threads": 2}):
+        assert_same(sizes, dtype=dtype, optimizer=optimizer_of(row), **options)
+
+
+@pytest.mark.parametrize("sizes", TINY)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_tiny_networks_with_weights_of_rows(dtype, sizes):
+    weight = np.random.default_rng(5).uniform(0, 2, 45) * (np.arange(45) % 3 > 0)
+    assert_same(sizes, dtype=dtype, sample_weight=weight)
+
+
+@pytest.mark.parametrize("row", ["sgd", "adagrad", "adam", "momentum"])
+def test_lazy_updates_of_a_tiny_network_leave_out_absent_features(row):
+    """They change nothing about updates that change nothing without a gradient."""
+    X, y = sparse_data(45, (6, 4, 1))
+    trainers = pair((6, 4, 1), optimizer=optimizer_of(row))
+    trainers[0].lazy_updates = True
+    for trainer in trainers:
+        trainer.run(X, y, 3)
+    vectors = [trainer.model.to_vector() for trainer in trainers]
+    assert np.array_equal(*vectors) == (row in ("sgd", "adagrad"))
+
+
 @pytest.mark.parametrize("sizes", NETWORKS)
 def test_batches_of_several_chunks_give_the_bits_of_dense_rows(sizes):
     assert_same(sizes, rows=1300, batch_size=1200, optimizer=SGD(0.1, momentum=0.9), l2=0.01)
@@ -279,6 +309,8 @@ def damaged(columns=(0, 1, 2), starts=(0, 2, 3), n_values=3):
         damaged(starts=(1, 2, 3)),
         damaged(starts=(0, 2, 4)),
         damaged(starts=(0, -1, 3)),
+        damaged(starts=(0, 3)),
+        damaged(starts=(0, 1, 2, 3)),
         damaged(n_values=2),
     ],
 )

@@ -3,9 +3,12 @@
 // come out as whole vectors of gradients, which the update reads as they are.
 #pragma once
 
+#include <algorithm>
+
 #include "loss_rows.h"
 #include "optimizer_state.h"
 #include "padding.h"
+#include "sparse_rows.h"
 
 namespace {
 
@@ -21,8 +24,8 @@ template <class T> struct alignas(block_bytes) TinyRow {
 
 template <class T> class TinyPass {
   public:
-    static bool fits(const Network &network, const Loss &loss, const Rows &x, int64_t batch_size) {
-        if (network.stage || x.sparse() || batch_size > block || network.n_layers > tiny_layers || takes_rows<T>(loss))
+    static bool fits(const Network &network, const Loss &loss, int64_t batch_size) {
+        if (network.stage || batch_size > block || network.n_layers > tiny_layers || takes_rows<T>(loss))
             return false;
         for (int64_t l = 0; l < network.n_layers; l++) {
             const Layer &layer = network.layers[l];
@@ -140,12 +143,18 @@ template <class T> class TinyPass {
     static void read_rows(const Rows &rows, const Batch &batch, int64_t columns, T *to) {
         T row[tiny_units];
         for (int64_t i = 0; i < batch.size; i++) {
-            ::read_rows<T>(rows, batch, {i, i + 1}, columns, row, 0);
+            if (rows.sparse()) read_sparse_row(rows, batch.row(i), columns, row);
+            else ::read_rows<T>(rows, batch, {i, i + 1}, columns, row, 0);
             for (int64_t j = 0; j < columns; j++) to[j * block + i] = row[j];
         }
         // Lanes without a row repeat the last row: their results are finite if the batch's are.
         for (int64_t i = batch.size; i < block; i++)
             for (int64_t j = 0; j < columns; j++) to[j * block + i] = row[j];
+    }
+
+    __attribute__((noinline)) static void read_sparse_row(const Rows &rows, int64_t row, int64_t columns, T *to) {
+        std::fill(to, to + columns, T(0));
+        for_each_entry<T>(rows, row, columns, [=](int64_t k, T value) { to[k] += value; });
     }
 
     void set_scale(const Rows &y, const double *sample_weight, const Batch &batch) {
@@ -250,11 +259,12 @@ template <class T> class TinyPass {
 
 // Whether TinyTraining makes the updates of a training.
 template <class T> bool trains_tiny(const Training &t) {
-    if (t.gradient || !TinyPass<T>::fits(t.network, t.loss, t.x, t.batch_size)) return false;
+    if (t.gradient || !TinyPass<T>::fits(t.network, t.loss, t.batch_size)) return false;
     for (int64_t l = 0; l < t.network.n_layers; l++)
         if (t.network.layers[l].weights().penalty_factor != 1 || t.network.layers[l].biases().penalty_factor != 0) return false;
     const UpdateRules rules = UpdateRules::of<T>(t);
-    return rules.updates_all_alike && !rules.orthogonalizes;
+    const bool skips_features = t.x.sparse() && t.optimizer.lazy && !rules.is_noop_without_gradient;
+    return rules.updates_all_alike && !rules.orthogonalizes && !skips_features;
 }
 
 }  // namespace

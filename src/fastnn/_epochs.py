@@ -144,9 +144,10 @@ class Epochs:
             self._record(self._done - self._before)
             self._done = done
         if status == "diverged":
+            restored = "those of the last epoch with a finite loss" if self._done else "those before the run"
             raise DivergedError(
-                f"the loss is not finite in epoch {self._done + 1}; the parameters were restored to the last epoch with a "
-                "finite loss. A smaller learning rate, clip_norm or scaled inputs may help.",
+                f"the loss is not finite in epoch {self._done + 1}; the parameters are {restored} again. A smaller learning "
+                "rate, clip_norm or scaled inputs may help.",
                 self._done + 1,
                 self._history,
             )

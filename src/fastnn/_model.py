@@ -10,7 +10,7 @@ import numpy as np
 from fastnn._checks import layers as _layers
 from fastnn._checks import seeds as _seeds
 from fastnn._checks.layers import Activation
-from fastnn._checks.options import explained, names_of_options, way_to
+from fastnn._checks.options import explained, name_methods, names_of_options, way_to
 from fastnn._checks.residual import residual_connections
 from fastnn._checks.scalars import flag
 from fastnn._derivatives import Differentiated
@@ -259,6 +259,7 @@ def _shown(value: Any) -> str:
     return repr(value[0] if len(set(value)) == 1 else list(value))
 
 
+name_methods(MLP)
 # For each attribute that can't be assigned: the parameter of `MLP` that determines it.
 _FIXED = {name: name for name in names_of_options(MLP.__init__)} | {"activations": "activation"}
 # Names that would have no effect as attributes of a model, because they are options of training.

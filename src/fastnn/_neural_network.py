@@ -12,7 +12,7 @@ from fastnn import _state
 from fastnn._checks import columns as _columns
 from fastnn._checks.floats import check_shape
 from fastnn._checks.limits import MAX_UNITS
-from fastnn._checks.scalars import integer
+from fastnn._checks.scalars import integer, real
 from fastnn._errors import DivergedError
 from fastnn._model import MLP
 from fastnn._trainer import Trainer
@@ -85,7 +85,7 @@ class NeuralNetwork:
         self.input_size = integer("input_size", input_size, low=1, high=MAX_UNITS)
         self.hidden_size = integer("hidden_size", hidden_size, low=1, high=MAX_UNITS)
         self.output_size = integer("output_size", output_size, low=1, high=MAX_UNITS)
-        self.learning_rate = learning_rate
+        self.learning_rate = real("learning_rate", learning_rate, low=0.0)
         sizes = (self.input_size, self.hidden_size, self.output_size)
         self._model = MLP(sizes, "tanh", init="zeros", dtype=np.float64)
         # NumPy's legacy global generator is deliberate: programs that use this class set its seed.

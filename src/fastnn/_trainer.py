@@ -10,7 +10,7 @@ import numpy as np
 
 from fastnn._averaged_trainer import AveragedTrainer
 from fastnn._averaging import Averaging
-from fastnn._checks.options import explained, refusal, without_unknown
+from fastnn._checks.options import explained, name_methods, refusal, without_unknown
 from fastnn._checks.scalars import integer
 from fastnn._engine import core as _core
 from fastnn._engine.training_data import as_batch
@@ -354,6 +354,9 @@ class Trainer(GradientSteps, AveragedTrainer, ExportedTrainer):
     def __repr__(self) -> str:
         """Return the model and the most important settings as text."""
         return f"Trainer({self.model!r}, loss={self.loss!r}, optimizer={self.optimizer!r}, batch_size={self.batch_size})"
+
+
+name_methods(Trainer)
 
 
 def _source(model: MLP, random_state: Any) -> Any:

@@ -41,6 +41,17 @@ def without_unknown(function: _Function) -> _Function:
     return function
 
 
+def name_methods(cls: type) -> None:
+    """Let Python's own errors about arguments name a public class, in place of its private bases that define methods."""
+    for base in cls.__mro__[1:-1]:
+        for name, method in vars(base).items():
+            if name.startswith("_") or isinstance(method, type):
+                continue
+            while hasattr(method, "__qualname__"):
+                method.__qualname__, method.__module__ = f"{cls.__name__}.{name}", cls.__module__
+                method = getattr(method, "__wrapped__", None)
+
+
 def refusal(function: Callable[..., Any], args: Sequence[Any], unknown: Iterable[str]) -> TypeError:
     """Return the error for unknown options in a call with these arguments. It names the first of them."""
     known = [name for name in _parameters(function) if name not in ("self", "cls")]

@@ -24,7 +24,7 @@ def new_moments(params: Arrays) -> list[NDArray[Any]]:
 
 def checked_params(params: Iterable[Array]) -> list[NDArray[Any]]:
     """Return the parameters. Subclasses of ndarray become ndarrays with the same memory."""
-    arrays = _listed("params", params)
+    arrays = listed("params", params)
     for index, array in enumerate(arrays):
         _check_writable(f"params[{index}]", array)
     return [np.asarray(array) for array in arrays]
@@ -34,7 +34,7 @@ def checked_grads(
     grads: Iterable[ArrayLike], params: Arrays, to_array: Callable[[str, Any], NDArray[Any]]
 ) -> list[NDArray[Any]]:
     """Return the gradients as arrays of real numbers. `to_array` takes the name of an argument and its value."""
-    given = _listed("grads", grads)
+    given = listed("grads", grads)
     if len(given) != len(params):
         raise ValueError(f"grads: expected {len(params)} arrays, one for each of params, got {len(given)}")
     arrays = [to_array(f"grads[{index}]", grad) for index, grad in enumerate(given)]
@@ -86,7 +86,8 @@ def apart(grads: Arrays, written: Arrays) -> list[NDArray[Any]]:
     return [grad.copy() if any(np.may_share_memory(grad, array) for array in written) else grad for grad in grads]
 
 
-def _listed(argument: str, arrays: Iterable[Any]) -> list[Any]:
+def listed(argument: str, arrays: Iterable[Any]) -> list[Any]:
+    """Return arrays as a list."""
     try:
         return list(arrays)
     except TypeError:

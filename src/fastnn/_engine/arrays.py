@@ -185,6 +185,9 @@ def is_sparse(value: Any) -> bool:
 def _sparse_rows(argument: str, value: Any, dtype: np.dtype[Any]) -> _core.SparseRows:
     """Return a sparse matrix in the form for the kernels. If it has that form already, only its row pointers are copied."""
     table = value.tocsr()
+    if len(table.indptr) != table.shape[0] + 1:
+        found = f"{len(table.indptr)} row pointers for {table.shape[0]} rows"
+        raise ValueError(f"{argument}: expected a valid sparse matrix, got a damaged one ({found})")
     values = real_array(argument, table.data)
     with np.errstate(over="ignore"):
         values = values.astype(dtype, copy=False)

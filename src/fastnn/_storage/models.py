@@ -100,6 +100,8 @@ def _contents(name: str, kinds: tuple[str, ...]) -> tuple[dict[str, Any], dict[s
     with open(name, "rb") as file:
         try:
             metadata, arrays = parse(file)
+            if "fastnn" not in metadata:
+                raise ValueError("its metadata are from another program")
             config = json.loads(metadata["fastnn"])
             kind, version = config["kind"], config["version"]
             if version != _VERSION or kind not in kinds:

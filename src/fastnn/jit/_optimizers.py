@@ -15,6 +15,7 @@ from numba import types
 from numba.extending import overload, register_jitable
 
 from fastnn import ops
+from fastnn._checks.updates import listed
 from fastnn._engine import core as _core
 from fastnn._engine.optimizers import ARGUMENTS
 from fastnn.jit import _kernels
@@ -47,6 +48,8 @@ def optimizer_state(name: str, params: Sequence[NDArray[Any]]) -> tuple[Any, ...
     ------
     ValueError
         If no function of `fastnn.ops` with a state has that name.
+    TypeError
+        If `params` is not a sequence of arrays.
 
     Examples
     --------
@@ -65,7 +68,11 @@ def optimizer_state(name: str, params: Sequence[NDArray[Any]]) -> tuple[Any, ...
     if not STATES.get(name):
         named = ", ".join(name for name, kept in STATES.items() if kept)
         raise ValueError(f"name: expected one of {named}, got {name!r}")
-    zeros = [tuple(np.zeros_like(param, order="C") for param in params) for kept in STATES[name] if kept != "step"]
+    arrays = listed("params", params)
+    for i, array in enumerate(arrays):
+        if not isinstance(array, np.ndarray):
+            raise TypeError(f"params[{i}]: expected an array, got {type(array).__name__}")
+    zeros = [tuple(np.zeros_like(array, order="C") for array in arrays) for kept in STATES[name] if kept != "step"]
     return (*zeros, np.zeros(1, np.int64)) if "step" in STATES[name] else tuple(zeros)
 
 

@@ -49,7 +49,7 @@ class CategoryColumns:
         """Return X as an array of numbers, with codes in place of the categories, and -1 for those that are unknown."""
         n_columns = X.shape[1]
         numeric = [j for j in range(n_columns) if j not in self.columns]
-        rest = check_array(_safe_indexing(X, numeric, axis=1), dtype=(np.float64, np.float32)) if numeric else None
+        rest = _numbers_of(X, numeric) if numeric else None
         encoded = np.empty((X.shape[0], n_columns), np.float64 if rest is None else rest.dtype)
         if rest is not None:
             encoded[:, numeric] = rest
@@ -185,6 +185,27 @@ def _columns_by_dtype(X: Any) -> Iterator[int]:
 
 
 # ---- The categories ----
+
+
+def _numbers_of(X: Any, columns: Sequence[int]) -> NDArray[Any]:
+    """Return columns as an array of floats."""
+    try:
+        return check_array(_safe_indexing(X, columns, axis=1), dtype=(np.float64, np.float32))  # type: ignore[no-any-return]
+    except ValueError as error:
+        for column in columns:
+            text = next((value for value in _values_of(X, column) if isinstance(value, str) and not _is_number(value)), None)
+            if text is not None:
+                of_text = f"column {column}, which is not in categorical_features"
+                raise ValueError(f"X: expected numbers in {of_text}, got {shown(text)}") from error
+        raise
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _values_of(X: Any, column: int) -> list[Any]:
