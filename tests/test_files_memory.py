@@ -238,7 +238,10 @@ def test_endless_pipes_are_not_read_to_the_end(path, tmp_path):
             lambda c: content_of({"a": {"dtype": "F32", "shape": [2**50], "data_offsets": [0, 2**52]}}, c),
             "expected 4503599627370496",
         ),
-        (lambda c: content_of({"a": {"dtype": "F32", "shape": [8], "data_offsets": [0, 32]}}, c), "from another program"),
+        (
+            lambda c: content_of({"a": {"dtype": "F32", "shape": [8], "data_offsets": [0, 32]}}, c[-32:]),
+            "from another program",
+        ),
         (lambda c: b"\xff" * 100, "expected 100000000 at most"),
         (lambda c: b"", "0 bytes, expected 8"),
         (lambda c: struct.pack("<Q", 50) + c[8:30], "not such a file"),
