@@ -171,8 +171,8 @@ struct Gradient {
     double weight;                // out: the weight of all rows in a mean
     double dropout_factor = 1;    // of all probabilities of dropout
 
-    // A long evaluation without gradients is computed part by part, with the numbers of a single one. A part has whole chunks, unless it
-    // is the last one.
+    // A long computation is made part by part, with the numbers of a single one. A part has whole chunks, unless it is the last one. The
+    // gradient of all but the first part is added to that of the parts before.
     int64_t begin = 0, end = 0;  // the rows of the batch that are passed; 0 and 0 stand for all
     double sum = 0;              // in: of the losses of the rows before; out: with those of the part
     void *outputs = nullptr;     // the predictions for the part, (end - begin) x n_out; or null

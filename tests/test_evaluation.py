@@ -131,6 +131,13 @@ def test_the_fallback(loss, output, weight, monkeypatch):
     evaluation, p = evaluated(model, loss, X, y, weight)
     counts = np.ones(N_ROWS, bool) if weight is None else weight != 0
     assert evaluation.loss == pytest.approx(model.loss(X, y, loss, weight), rel=1e-12)
+    network, trainer = network_of(model), Trainer(model, loss)
+    rows, native, total = trainer._data(X, y, weight), trainer._native.settings.loss, 0.0
+    expected, found = (np.full_like(network.storage, np.nan) for _ in range(2))
+    network.gradient(native, *rows, expected)
+    for part in _evaluation.blocks_of(network, N_ROWS):
+        _, total = network.evaluate(native, rows, part.start, part.stop, total, None, None, found)
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(p[counts], model.predict(X)[counts], rtol=1e-12, atol=1e-14)
 
 
@@ -143,6 +150,26 @@ def test_parts_are_whole_chunks(begin, end, engine):
     data_of_run = trainer._data(*data(N_ROWS, 5, 2), None)
     with pytest.raises(ValueError, match="whole chunks of 512 of the 1300 rows"):
         network.evaluate(trainer._native.settings.loss, data_of_run, begin, end)
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 3])
+@pytest.mark.parametrize("name", ["plain", "heads", "shared", "sparse"])
+def test_gradients(name, n_threads):
+    """The gradient of all parts has the bits of a single call."""
+    X, y = data(N_ROWS, 5, 4)
+    model = model_with((5, 20, 4)) if name == "shared" else model_of((5, 40, 6 if name == "heads" else 4))
+    if name == "heads":
+        y[:, 2] = np.arange(N_ROWS) % 3
+    loss = HEADS if name == "heads" else "mse"
+    trainer, network = Trainer(model, loss), model._network
+    rows = trainer._data(scipy.sparse.csr_matrix(X) if name == "sparse" else X, y, weights())
+    native = trainer._native.settings.loss
+    expected, found = (np.full_like(network.storage, np.nan) for _ in range(2))
+    value, total = network.gradient(native, *rows, expected), 0.0
+    for part in _evaluation.blocks_of(network, N_ROWS):
+        value_so_far, total = network.evaluate(native, rows, part.start, part.stop, total, None, n_threads, found)
+    assert value_so_far == value
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_a_run_records_the_loss_of_all_rows():

@@ -33,7 +33,7 @@ template <class T> class GradientRun {
         pass_.weigh(batch, memory);
         if (call_.end > 0) batch = batch.chunk(call_.begin, call_.end - call_.begin);
         const auto collect = [&](const ChunkGradients<T> &gradients, int64_t n_rows, int64_t first) {
-            if (call_.gradient) accumulate(gradients, team, first > 0);
+            if (call_.gradient) accumulate(gradients, team, call_.begin + first > 0);
             if (call_.outputs) store_outputs(n_rows, first, team);
             if (!call_.input_gradient) return;
             if (call_.network.n_members() > 1) return add_input_gradients(gradients, n_rows, first, team);

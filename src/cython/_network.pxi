@@ -268,11 +268,12 @@ cdef class Network:
             raise MemoryError("there is no memory for the gradient's workspace")
         return call.value, call.weight
 
-    def evaluate(self, loss, data, int64_t begin, int64_t end, double total=0.0, cnp.ndarray out=None, n_threads=None):
-        """Return the loss of all rows up to `end`, and fill in the predictions for the rows from `begin` on, if out is given.
+    def evaluate(self, loss, data, int64_t begin, int64_t end, double total=0.0, cnp.ndarray out=None, n_threads=None,
+                 cnp.ndarray gradient=None):
+        """Return the loss of all rows up to `end`, part by part: with the last rows, the loss is that of `gradient`.
 
-        The result has two parts: the loss, which is that of `gradient` when all rows have been passed, and the total for the next
-        rows, of which that of the rows before is an argument. `begin` is a multiple of `rows_at_once`.
+        The second part of the result is the total for the next part, of which that of the part before is an argument. `begin` is a
+        multiple of `rows_at_once`. If given, out gets the predictions for the part's rows, and gradient that of all rows so far.
         """
         cdef Gradient call
         cdef bint done
@@ -282,7 +283,9 @@ cdef class Network:
             raise ValueError(f"expected whole chunks of {self.rows_at_once} of the {call.n_rows} rows, got {begin} to {end}")
         call.begin, call.end, call.sum = begin, end, total
         call.outputs = self.output(out, (end - begin) * self.layers[self.native.n_layers - 1].n_out)
-        call.n_threads = threads_for(n_threads, self.operations(x) * min(end - begin, chunk_rows))
+        call.gradient = self.output(gradient, self.native.size)
+        cdef int passes = 1 if gradient is None else 3
+        call.n_threads = threads_for(n_threads, passes * self.operations(x) * min(end - begin, chunk_rows))
         with nogil:
             done = native_gradient(self.model, call, NULL)
         if not done:

@@ -1,4 +1,4 @@
-"""Predictions and losses of prepared rows, block by block: Python checks for signals between the blocks."""
+"""Predictions, losses and gradients of prepared rows, block by block: Python checks for signals between the blocks."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from fastnn._native import evaluated_network, loss_of
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from fastnn._engine import core as _core
     from fastnn._engine.training_data import TrainingData
     from fastnn._trainer import Trainer
 
 # The most elements of predictions, and multiplications, between two checks for signals.
 _ELEMENTS_AT_ONCE = 1 << 20
 _PRODUCTS_AT_ONCE = 1 << 28
-_MIN_ROWS = 512
 
 
 class Evaluation:
@@ -53,14 +53,14 @@ class Evaluation:
     def new_loss(self) -> float:
         """Return the loss with the current parameters, without predictions."""
         total = 0.0
-        for rows in self._parts():
+        for rows in self._blocks():
             total = self._evaluate(rows, total, None)
         return self.loss
 
     def blocks(self, outputs: NDArray[Any] | None = None) -> Iterator[tuple[slice, NDArray[Any]]]:
         """Yield blocks of rows and their predictions, which are valid until the next block unless `outputs` has all rows."""
         network, total, buffer = evaluated_network(self.trainer), 0.0, outputs
-        for rows in self._parts():
+        for rows in self._blocks():
             if buffer is None:
                 buffer = np.empty((rows.stop, network.layer_sizes[-1]), network.dtype)  # the first block is the largest
             p = buffer[: rows.stop - rows.start] if outputs is None else outputs[rows]
@@ -76,10 +76,14 @@ class Evaluation:
         self.loss, total = evaluated_network(trainer).evaluate(*arguments)
         return total
 
-    def _parts(self) -> Iterator[slice]:
-        network = evaluated_network(self.trainer)
-        products = network.storage.size * network.n_members
-        most = min(_ELEMENTS_AT_ONCE // network.layer_sizes[-1], max(_MIN_ROWS, _PRODUCTS_AT_ONCE // products))
-        step = max(1, most // network.rows_at_once) * network.rows_at_once
-        for first in range(0, self._n_rows, step):
-            yield slice(first, min(first + step, self._n_rows))
+    def _blocks(self) -> Iterator[slice]:
+        return blocks_of(evaluated_network(self.trainer), self._n_rows)
+
+
+def blocks_of(network: _core.Network, n_rows: int) -> Iterator[slice]:
+    """Yield blocks of rows for `Network.evaluate`, whose predictions take little memory and some hundredths of a second."""
+    products = network.storage.size * network.n_members
+    most = min(_ELEMENTS_AT_ONCE // network.layer_sizes[-1], _PRODUCTS_AT_ONCE // products)
+    step = max(1, most // network.rows_at_once) * network.rows_at_once
+    for first in range(0, n_rows, step):
+        yield slice(first, min(first + step, n_rows))

@@ -11,6 +11,7 @@ import numpy as np
 from fastnn._engine import core as _core
 from fastnn._engine.losses import NativeLoss
 from fastnn._engine.training_data import TrainingData
+from fastnn._evaluation import blocks_of
 from fastnn._layer_settings import PENALIZED
 from fastnn._native import network_of
 from fastnn._views import Kinds, by_kind
@@ -80,7 +81,10 @@ class Objective:
     def __call__(self, vector: NDArray[Any]) -> tuple[float, NDArray[Any]]:
         """Return the loss and its gradient."""
         self.set_vector(vector)
-        value = self._network.gradient(self._loss, *self._data, self._gradient, n_threads=self._n_threads)
+        value = total = 0.0
+        for rows in blocks_of(self._network, len(self._data.y)):
+            of_block = rows.start, rows.stop, total, None, self._n_threads, self._gradient
+            value, total = self._network.evaluate(self._loss, self._data, *of_block)
         derivatives = _joined(self._gradients)
         if self._l2:
             weights = vector[: self.n_weights]

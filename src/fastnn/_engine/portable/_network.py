@@ -240,11 +240,13 @@ class Network:
         total: float = 0.0,
         out: Array | None = None,
         n_threads: int | None = None,
+        gradient: Array | None = None,
     ) -> tuple[float, float]:
-        """Return the loss of all rows up to `end`, and set `out` to the predictions for the rows from `begin` on.
+        """Return the loss of all rows up to `end`, part by part: with the last rows, the loss is that of `gradient`.
 
-        The result has two parts: the loss, which is that of `gradient` when all rows have been passed, and the total for the
-        next rows, of which that of the rows before is an argument. `begin` is a multiple of `rows_at_once`.
+        The second part of the result is the total for the next part, of which that of the part before is an argument.
+        `begin` is a multiple of `rows_at_once`. If given, `out` gets the predictions for the part's rows, and `gradient`
+        that of all rows so far.
         """
         x, *_ = data
         mean = MeanLoss(loss)
@@ -253,10 +255,17 @@ class Network:
             raise ValueError(f"expected whole chunks of {self.rows_at_once} of the {len(x)} rows, got {begin} to {end}")
         if out is not None:
             self.predict(x.chosen(slice(begin, end)) if isinstance(x, SparseRows) else x[begin:end], out)
+        own = np.empty_like(self.storage)
+        gradients = None if gradient is None else Gradients.of_kinds(self.views(own))
+        if gradient is not None and begin == 0:
+            gradient[:] = 0
         for part, batch in self._pieces(end - begin, logits=mean.from_logits):
             rows = slice(begin + part.start, begin + part.stop)
             p = batch.forward(read_x(x, readable[rows], self.dtype))
             total += batch.loss(mean, (targets.y[rows], weight[rows], targets.elements[rows]), p, divisor)
+            if gradient is not None:
+                batch.backward(gradients)
+                gradient += own
         return total, total
 
     def batch_gradient(
