@@ -25,8 +25,7 @@ template <class T> struct alignas(block_bytes) TinyRow {
 template <class T> class TinyPass {
   public:
     static bool fits(const Network &network, const Loss &loss, int64_t batch_size) {
-        if (network.stage || batch_size > block || network.n_layers > tiny_layers || takes_rows<T>(loss))
-            return false;
+        if (network.stage || batch_size > block || network.n_layers > tiny_layers || takes_rows<T>(loss)) return false;
         for (int64_t l = 0; l < network.n_layers; l++) {
             const Layer &layer = network.layers[l];
             if (!layer.is_plain() || layer.drops() || layer.n_in > tiny_units || layer.n_out > tiny_units) return false;
