@@ -28,6 +28,7 @@ template <class T> class Updater : public UpdateMemory<T> {
     // Stores the gradients of a batch's first chunk, and adds those of its other chunks.
     __attribute__((noinline)) void accumulate(const ChunkGradients<T> &gradients, const Owner &owner,
                                               const TouchedCategories<T> &categories, bool add) const {
+        if (owner.team.size > 1) prefetch(gradients, owner);
         for_each_own_part(owner, [&](const BlockPart &part, int64_t) {
             if (part.block.is_frozen) return;
             if (is_table(part.block, categories)) return categories.add(gradients, part, gradient_of(part.block));
@@ -40,6 +41,7 @@ template <class T> class Updater : public UpdateMemory<T> {
     // `keep`, a snapshot is taken first. share: of the parameters in their average, 0 to leave it as it is.
     void update(const ChunkGradients<T> *gradients, const Owner &owner, const Coefficients<T> &c, const TouchedFeatures<T> &touched,
                 const TouchedCategories<T> &categories, bool keep, T share) const {
+        if (gradients && owner.team.size > 1) prefetch(*gradients, owner);
         if (rules_.descends_in_product && gradients) return descend(*gradients, owner, c, keep, share);
         const bool saves_rows = keep && rules_.skips_absent_categories && categories.saves_rows();
         if (saves_rows) begin_epoch_of_tables(owner, categories);
@@ -61,6 +63,11 @@ template <class T> class Updater : public UpdateMemory<T> {
     }
 
   private:
+    __attribute__((noinline)) void prefetch(const ChunkGradients<T> &gradients, const Owner &owner) const {
+        for (const OwnBlock *own = owner.blocks; own < owner.blocks + owner.n_blocks; own++)
+            if (own->part.block.kind == BlockKind::weights && !own->part.block.is_frozen) gradients.prefetch(own->part, owner.team);
+    }
+
     // Plain gradient descent has no gradient array, and makes its step in whole blocks.
     void descend(const ChunkGradients<T> &gradients, const Owner &owner, const Coefficients<T> &c, bool keep, T share) const {
         for (const OwnBlock *own = owner.blocks; own < owner.blocks + owner.n_blocks; own++) {
