@@ -15,19 +15,19 @@ template <class T> class ChunkGradients {
     ChunkGradients(const Layers<T> &layers, const Entries<T> &entries, const InputRows<T> &input, int64_t n_rows, T *packing)
         : layers_(&layers), entries_(&entries), input_(input), n_rows_(n_rows), packing_(packing) {}
 
-    // Prefetches what other threads have written of the inputs and deltas from which the gradient of some weights is computed. The
-    // product reads them with strides, for which the hardware's own prefetches take four times as long.
+    // Prefetches what other threads have written, or read last, of the inputs and deltas from which the gradient of some weights is
+    // computed.
     void prefetch(const BlockPart &part, const Team &team) const {
         const int64_t l = part.layer;
         const Layer &layer = (*layers_)[l];
         if (part.rows.size() == 0 || layer.is_separate || layers_->splits_outputs(l, team)) return;
         const Range own = share(n_rows_, row_group, team), units = layer.narrow ? part.rows : part.columns;
-        for (const Range others : {Range{0, own.begin}, Range{own.end, n_rows_}}) {
-            if (l > 0 || (!input_.sparse && layers_->is_copied(input_)))
+        for_each_other(own, n_rows_, [&](Range others) {
+            if (l > 0 || !input_.sparse)
                 prefetch_rows(layers_->input(l, input_), layers_->input_row(l, input_), others,
                               layer.narrow ? Range{0, layer.n_in} : part.rows);
             prefetch_rows(layers_->buffers(l).delta, layer.row, others, units);
-        }
+        });
     }
 
     // Stores the gradient of a part of a block. `to` is laid out like the whole block.
@@ -66,14 +66,6 @@ template <class T> class ChunkGradients {
     }
 
   private:
-    // Not more than leaves most of the cache to other data.
-    static void prefetch_rows(const T *first, int64_t row, Range rows, Range columns) {
-        constexpr int64_t line = 64 / int64_t(sizeof(T));
-        if (rows.size() * columns.size() * int64_t(sizeof(T)) > fastnn::second_cache_bytes() / 4) return;
-        for (int64_t i = rows.begin; i < rows.end; i++)
-            for (int64_t j = columns.begin; j < columns.end; j += line) __builtin_prefetch(first + i * row + j);
-    }
-
     template <Start START, Finish FINISH> void block_gradient(const BlockPart &part, T *to, T learning_rate) const {
         const LayerBuffers<T> &buffers = layers_->buffers(part.layer);
         switch (part.block.kind) {

@@ -2,8 +2,22 @@
 #pragma once
 
 #include "layers.h"
+#include "prefetch.h"
 
 namespace {
+
+// Prefetches the weights that other threads have updated, of layers in which each thread needs all.
+template <class T> __attribute__((noinline)) void prefetch_weights(const Layers<T> &layers, bool sparse, const Team &team) {
+    for (int64_t l = sparse ? 1 : 0; l < layers.network().n_layers; l++) {
+        const Layer &layer = layers[l];
+        if (layer.narrow || layers.splits_outputs(l, team)) continue;
+        for_each_other(own_rows<T>(layer, layer.weights(), team), layer.n_in, [&](Range others) {
+            prefetch_rows(layers.weights(layer), layer.weights().row, others, {0, layer.n_out});
+            if (const T *transposed = layers.buffers(l).transposed)
+                prefetch_rows(transposed, layers.transposed_row(layer), {0, layer.n_out}, others);
+        });
+    }
+}
 
 // Passes some rows of the chunk through the layers from the first given one on. packing: the thread's.
 template <class T>

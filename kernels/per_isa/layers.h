@@ -15,12 +15,12 @@ template <class T> class Layers : public LayerMemory<T> {
     using Memory::activation, Memory::bias, Memory::buffers_, Memory::has_logits_, Memory::inputs_, Memory::inputs_start_;
     using Memory::is_sparse_, Memory::keeps_transposed_, Memory::needs_, Memory::network_, Memory::panels, Memory::parameters_,
         Memory::row_0;
-    using Memory::stage_, Memory::transposed_row, Memory::x_row_;
+    using Memory::stage_, Memory::x_row_;
 
   public:
     using Memory::changed_inputs, Memory::input, Memory::input_row, Memory::normalization, Memory::stage, Memory::stream;
     using Memory::Memory;
-    using Memory::stream_row, Memory::weights;
+    using Memory::stream_row, Memory::transposed_row, Memory::weights;
 
     // Returns the same layers with another network's parameters, and with the same workspace.
     Layers with_parameters(const void *parameters) const { return Layers(*this, static_cast<const T *>(parameters)); }

@@ -75,6 +75,7 @@ template <class T> class Pass {
                Collect collect, double loss = 0) const {
         const int64_t n_members = network_.n_members(), n_rows = network_.passed_rows(batch.size);
         const double factor = mean_factor(batch.weight, network_, loss_) / double(n_members);
+        if (team.size > 1) prefetch_weights(layers_, data_.x.sparse(), team);
         for (int64_t first = 0; first < n_rows; first += most_rows_) {
             const int64_t left = n_rows - first, count = left < most_rows_ ? left : most_rows_;
             const Batch chunk =
