@@ -175,7 +175,7 @@ struct Gradient {
     // gradient of all but the first part is added to that of the parts before.
     int64_t begin = 0, end = 0;  // the rows of the batch that are passed; 0 and 0 stand for all
     double sum = 0;              // in: of the losses of the rows before; out: with those of the part
-    void *outputs = nullptr;     // the predictions for the part, (end - begin) x n_out; or null
+    void *outputs = nullptr;     // the predictions for the part, (end - begin) x n_out; null with a gradient, or without need
 };
 
 // The derivatives of the outputs with respect to the inputs, for n_rows rows: n_rows x n_out x n_in elements.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from typing import Any
@@ -192,3 +193,8 @@ def run_script(script: str, *arguments: str, timeout: float = 60, check: bool = 
     if check:
         assert result.returncode == 0, result.stderr
     return result
+
+
+def obey_interrupts() -> None:
+    """Let a new process obey Ctrl-C. A shell that runs the tests in the background may have made its processes ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -13,6 +13,7 @@ import sys
 
 import numpy as np
 import pytest
+from _helpers import obey_interrupts
 
 import fastnn
 from fastnn import _cli
@@ -124,7 +125,11 @@ def test_demo_fails_if_numpy_disagrees(monkeypatch, capsys):
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 def test_an_interrupted_demo_ends_without_a_traceback():
     process = subprocess.Popen(
-        [sys.executable, "-m", "fastnn", "demo"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8"
+        [sys.executable, "-m", "fastnn", "demo"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        preexec_fn=obey_interrupts,
     )
     process.stdout.readline()  # it has started
     process.send_signal(signal.SIGINT)

@@ -12,7 +12,7 @@ import sys
 
 import numpy as np
 import pytest
-from _helpers import model_of
+from _helpers import model_of, obey_interrupts
 
 from fastnn import MLP, Ensemble, Trainer
 from fastnn._cli import _predict, main
@@ -381,6 +381,7 @@ def test_an_interrupt_leaves_no_file(folder):
         stdin=subprocess.PIPE,
         stderr=subprocess.PIPE,
         bufsize=0,
+        preexec_fn=obey_interrupts,
     )
     process.stdin.write(b"a,b,c,d\n1,2,3,4\n")
     assert process.stderr.readline() == b"fastnn: note: columns that are not inputs: 'd'\n"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import scipy.sparse
@@ -12,8 +14,13 @@ from _residual import RESIDUAL
 from _shared import NETWORKS as SHARED
 from _shared import data_for, model_with
 
-from fastnn import MLP, Trainer, _evaluation, losses
+from fastnn import MLP, SharedEnsemble, Trainer, _evaluation, losses
+from fastnn._engine import portable
+from fastnn._engine.networks import arguments_of
 from fastnn._evaluation import Evaluation
+from fastnn._minimize import Objective
+from fastnn._views import by_kind
+from fastnn.embeddings import PBLD
 
 N_ROWS = 1300  # three chunks of a plain network
 HEADS = losses.Heads([(slice(0, 2), "mse"), (slice(2, 5), losses.CrossEntropy(missing="ignore")), (5, "huber")])
@@ -80,10 +87,17 @@ def test_heads(weight):
     assert_like_one_call(model_of((5, 40, 6)), HEADS, X, y, weight)
 
 
-def test_a_user_loss_with_a_sign_of_weights():
-    """Weights of both signs have a mean over their sum."""
+@pytest.mark.parametrize("signed_mean", [False, True])
+def test_weights_of_both_signs(signed_mean, monkeypatch):
+    """The divisor is the sum of their magnitudes or, for estimators, that of the weights."""
     X, y = data(N_ROWS, 5, 2)
-    assert_like_one_call(model_of((5, 40, 2)), "huber", X, y, np.where(np.arange(N_ROWS) % 3, 1.5, -0.5))
+    model, weight = model_of((5, 40, 2)), np.where(np.arange(N_ROWS) % 3, 1.5, -0.5)
+    trainer = Trainer(model, "huber")
+    native = trainer._native.settings.loss._replace(signed_mean=signed_mean)
+    monkeypatch.setattr(_evaluation, "loss_of", lambda trainer: native)
+    evaluation = Evaluation(trainer, trainer._data(X, y, weight), has_loss=True)
+    assert evaluation.new_loss() == model._network.gradient(native, *evaluation.data)
+    assert (evaluation.loss == model.loss(X, y, "huber", weight)) is not signed_mean
 
 
 @pytest.mark.parametrize("network", SHARED, ids=str)
@@ -135,10 +149,122 @@ def test_the_fallback(loss, output, weight, monkeypatch):
     rows, native, total = trainer._data(X, y, weight), trainer._native.settings.loss, 0.0
     expected, found = (np.full_like(network.storage, np.nan) for _ in range(2))
     network.gradient(native, *rows, expected)
-    for part in _evaluation.blocks_of(network, N_ROWS):
+    for part in _evaluation.blocks_of(network, rows):
         _, total = network.evaluate(native, rows, part.start, part.stop, total, None, None, found)
     np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(p[counts], model.predict(X)[counts], rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("name", ["embeddings", "shared"])
+def test_other_networks_of_the_fallback(name, monkeypatch):
+    monkeypatch.setattr(_evaluation, "evaluated_network", lambda trainer: _portable_copy(trainer.model))
+    X, y = data(N_ROWS, 5, 2)
+    options = (
+        {"embeddings": [PBLD([1, 3])]} if name == "embeddings" else {"shared": SharedEnsemble(3)} if name == "shared" else {}
+    )
+    model = model_of((5, 40, 2), **options)
+    evaluation, p = evaluated(model, "mse", X, y, weights())
+    assert evaluation.loss == pytest.approx(model.loss(X, y, "mse", weights()), rel=1e-12)
+    np.testing.assert_allclose(p[weights() != 0], model.predict(X)[weights() != 0], rtol=1e-9, atol=1e-12)
+
+
+def _portable_copy(model):
+    network = portable.Network(*arguments_of(model._network))
+    for view, array in zip(by_kind(network.parameters), by_kind(model._network.parameters), strict=True):
+        view[...] = array
+    return network
+
+
+def test_losses_of_the_fallback_that_are_not_finite(monkeypatch):
+    """Overflow gives no warnings, which the tests turn into errors."""
+    monkeypatch.setattr(_evaluation, "evaluated_network", lambda trainer: network_of(trainer.model))
+    model = model_of((5, 40, 2), dtype=np.float32)
+    model.weights[1][...] = 1e30
+    assert not np.isfinite(evaluated(model, "mse", *data(N_ROWS, 5, 2))[0].loss)
+
+
+# ---- Interruptions ----
+
+
+@pytest.fixture
+def interrupt(monkeypatch):
+    """Return a function that lets the given block of all evaluations raise KeyboardInterrupt."""
+    numbers, before = itertools.count(1), Evaluation._evaluate
+
+    def interrupt(number):
+        def evaluate(*arguments):
+            if next(numbers) == number:
+                raise KeyboardInterrupt
+            return before(*arguments)
+
+        monkeypatch.setattr(Evaluation, "_evaluate", evaluate)
+
+    return interrupt
+
+
+@pytest.mark.parametrize("metrics", [[], ["r2"]])
+def test_an_interrupted_validation_keeps_the_epochs_before(metrics, interrupt):
+    interrupt(8)  # the second of three blocks, after two epochs
+    X, y = data(N_ROWS, 5, 2)
+    trainer = Trainer(model_of((5, 8, 2)), batch_size=100, random_state=0)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.run(X, y, 9, validation_data=(X, y), metrics=metrics)
+    assert trainer.history.epochs == len(trainer.history["val_loss"]) == 2
+    assert trainer.updates == 39
+    assert trainer.run(X, y, 2, validation_data=(X, y)).epochs == 2
+
+
+def test_an_interrupted_validation_of_an_estimator_records_no_half_epoch(interrupt):
+    sklearn = pytest.importorskip("fastnn.sklearn")
+    interrupt(6)  # the second of two blocks of 650 rows, after two epochs
+    X, y = data(N_ROWS, 5, 1)
+    estimator = sklearn.MLPRegressor(
+        hidden_layer_sizes=(8,), early_stopping=True, validation_fraction=0.5, max_iter=9, random_state=0
+    )
+    with pytest.warns(UserWarning, match="interrupted"):
+        estimator.fit(X, y[:, 0])
+    assert estimator.n_iter_ == len(estimator.loss_curve_) == len(estimator.validation_loss_curve_) == 2
+    assert len(estimator.validation_scores_) == 2
+
+
+def test_an_interrupted_search_leaves_the_last_iteration(interrupt, monkeypatch):
+    """The parameters are not those of a trial step."""
+    sklearn = pytest.importorskip("fastnn.sklearn")
+    X, y = data(N_ROWS, 5, 1)
+    whole = sklearn.MLPRegressor(hidden_layer_sizes=(8,), solver="lbfgs", max_iter=3, random_state=0)
+    with pytest.warns(UserWarning, match="converge"):
+        whole.fit(X, y[:, 0])
+    calls, evaluate = itertools.count(1), Objective.__call__
+
+    def stop(self, vector):
+        if next(calls) == whole.n_iter_ + 2:
+            raise KeyboardInterrupt
+        return evaluate(self, vector)
+
+    monkeypatch.setattr(Objective, "__call__", stop)
+    stopped = sklearn.MLPRegressor(hidden_layer_sizes=(8,), solver="lbfgs", max_iter=30, random_state=0)
+    with pytest.raises(KeyboardInterrupt):
+        stopped.fit(X, y[:, 0])
+    np.testing.assert_array_equal(stopped.network_.to_vector(), whole.network_.to_vector())
+
+
+@pytest.mark.parametrize("engine", ["compiled", "portable"])
+def test_predictions_and_a_gradient_exclude_each_other(engine):
+    model = model_of((5, 4, 2))
+    trainer = Trainer(model)
+    network = model._network if engine == "compiled" else network_of(model)
+    results = np.empty((512, 2)), np.empty_like(network.storage)
+    with pytest.raises(ValueError, match="either predictions or a gradient"):
+        network.evaluate(
+            trainer._native.settings.loss,
+            trainer._data(*data(N_ROWS, 5, 2), None),
+            0,
+            512,
+            0.0,
+            results[0],
+            None,
+            results[1],
+        )
 
 
 @pytest.mark.parametrize("engine", ["compiled", "portable"])
@@ -166,9 +292,9 @@ def test_gradients(name, n_threads):
     native = trainer._native.settings.loss
     expected, found = (np.full_like(network.storage, np.nan) for _ in range(2))
     value, total = network.gradient(native, *rows, expected), 0.0
-    for part in _evaluation.blocks_of(network, N_ROWS):
-        value_so_far, total = network.evaluate(native, rows, part.start, part.stop, total, None, n_threads, found)
-    assert value_so_far == value
+    for part in _evaluation.blocks_of(network, rows):
+        share, total = network.evaluate(native, rows, part.start, part.stop, total, None, n_threads, found)
+    assert share == value
     np.testing.assert_array_equal(found, expected)
 
 

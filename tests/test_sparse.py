@@ -102,7 +102,7 @@ def test_tiny_networks_with_weights_of_rows(dtype, sizes):
 
 @pytest.mark.parametrize("row", ["sgd", "adagrad", "adam", "momentum"])
 def test_lazy_updates_of_a_tiny_network_leave_out_absent_features(row):
-    """They change nothing about updates that change nothing without a gradient."""
+    """With plain descent and AdaGrad nothing is left out: without a gradient, they change nothing."""
     X, y = sparse_data(45, (6, 4, 1))
     trainers = pair((6, 4, 1), optimizer=optimizer_of(row))
     trainers[0].lazy_updates = True

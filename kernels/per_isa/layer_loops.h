@@ -6,7 +6,7 @@
 
 namespace {
 
-// Prefetches the weights that other threads have updated, of layers in which each thread needs all.
+// Prefetches the weights that other threads own, of layers in which each thread needs all.
 template <class T> __attribute__((noinline)) void prefetch_weights(const Layers<T> &layers, bool sparse, const Team &team) {
     for (int64_t l = sparse ? 1 : 0; l < layers.network().n_layers; l++) {
         const Layer &layer = layers[l];

@@ -60,16 +60,17 @@ template <class T> class Pass {
                 network_.n_members() > 1 ? member_rows_ + team.index * chunk_rows : nullptr};
     }
 
-    // Sets a batch's weights, unless all are 1.
+    // Sets a batch's weights, unless all are 1, and the ratios of the heads in the thread's memory.
     void weigh(Batch &batch, const PassMemory<T> &memory) const {
         batch_weights_.weigh(batch);
         if (loss_.heads) set_head_ratios(loss_, data_.y, data_.sample_weight, batch, memory.head_ratios);
     }
 
-    // Runs a weighed batch forward, and back if gradients are needed, by all threads of a team together. All return its loss before
-    // the value's factor, which is 0 for a batch without weight, added to `loss`. For each chunk, run calls prepare(entries) when the chunk's rows have been read, and
-    // collect(gradients, n_rows, first) when its deltas are computed; `first` is the place of its first row in the batch. Of a shared
-    // ensemble, the rows of a chunk are those of all members, and the loss is the mean of the members' losses.
+    // Runs a weighed batch forward, and back if gradients are needed, by all threads of a team together. All return `loss` plus the
+    // batch's loss, before it is multiplied by value_factor. The loss of a batch without weight is 0. For each chunk, run calls
+    // prepare(entries) when its rows have been read, and collect(gradients, n_rows, first) when its deltas are computed; `first` is
+    // the place of its first row in the batch. Of a shared ensemble, the rows of a chunk are those of all members, and the loss is the
+    // mean of the members' losses.
     template <class Prepare, class Collect>
     double run(PassMemory<T> &memory, const Team &team, const Batch &batch, const Dropout &of_batch, Prepare prepare,
                Collect collect, double loss = 0) const {

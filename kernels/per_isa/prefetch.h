@@ -1,4 +1,4 @@
-// Prefetches of what other threads have written. Products read it with strides, for which the hardware's own prefetches take four
+// Prefetches of what stands in other cores' caches. Products read it with strides, for which the hardware's own prefetches take four
 // times as long.
 #pragma once
 

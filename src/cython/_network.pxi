@@ -270,13 +270,16 @@ cdef class Network:
 
     def evaluate(self, loss, data, int64_t begin, int64_t end, double total=0.0, cnp.ndarray out=None, n_threads=None,
                  cnp.ndarray gradient=None):
-        """Return the loss of all rows up to `end`, part by part: with the last rows, the loss is that of `gradient`.
+        """Return the share of the rows before `end` in the loss of all rows, and the total with which the next part continues.
 
-        The second part of the result is the total for the next part, of which that of the part before is an argument. `begin` is a
-        multiple of `rows_at_once`. If given, out gets the predictions for the part's rows, and gradient that of all rows so far.
+        After the last part, the share is the loss that `Network.gradient` returns. `total` is that of the part before, and `begin` a
+        multiple of `rows_at_once`. Either out gets the predictions for rows `begin` to `end`, of which those of weight 0 are
+        undefined, or gradient gets that of all rows so far.
         """
         cdef Gradient call
         cdef bint done
+        if out is not None and gradient is not None:
+            raise ValueError("either predictions or a gradient are expected")  # deltas stand in the place of outputs
         x, y, labels, sample_weight = data
         keep = self.fill_gradient(&call, loss, x, y, labels, sample_weight)
         if not 0 <= begin < end <= call.n_rows or begin % self.rows_at_once or (end % self.rows_at_once and end < call.n_rows):

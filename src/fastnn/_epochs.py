@@ -146,7 +146,7 @@ class Epochs:
         if status == "diverged":
             restored = "those of the last epoch with a finite loss" if self._done else "those before the run"
             raise DivergedError(
-                f"the loss is not finite in epoch {self._done + 1}; the parameters are {restored} again. A smaller learning "
+                f"the loss is not finite in epoch {self._done + 1}; the parameters are again {restored}. A smaller learning "
                 "rate, clip_norm or scaled inputs may help.",
                 self._done + 1,
                 self._history,

@@ -7,18 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastnn._engine import core as _core
 from fastnn._native import evaluated_network, loss_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from fastnn._engine import core as _core
     from fastnn._engine.training_data import TrainingData
     from fastnn._trainer import Trainer
 
-# The most elements of predictions, and multiplications, between two checks for signals.
+# The elements of predictions, and the multiplications, of a block, unless a single chunk of rows has more.
 _ELEMENTS_AT_ONCE = 1 << 20
 _PRODUCTS_AT_ONCE = 1 << 28
+# A block has at least this number of multiplications for each row of the data, all of which it may weigh anew.
+_PRODUCTS_PER_ROW = 2000
 
 
 class Evaluation:
@@ -36,16 +38,22 @@ class Evaluation:
     Attributes
     ----------
     loss : float
-        The loss of the last pass over all rows, with the bits of `MLP.loss`.
+        The loss of the last complete pass: after `new_loss`, and after all `blocks` if `has_loss`. It has the bits of
+        `MLP.loss`.
     """
 
     def __init__(self, trainer: Trainer, data: TrainingData, *, has_loss: bool = False) -> None:
         self.trainer, self.data, self.loss = trainer, data, 0.0
-        self._has_loss, self._n_rows = has_loss, len(data.y)
+        self._has_loss = has_loss
+        self._blocks = blocks_of(evaluated_network(trainer), data)
+
+    def new_outputs(self) -> NDArray[Any]:
+        """Return an array for the predictions for all rows."""
+        return np.empty((len(self.data.y), self.trainer.model.layer_sizes[-1]), self.trainer.model.dtype)
 
     def outputs(self) -> NDArray[Any]:
         """Return the predictions for all rows."""
-        outputs = np.empty((self._n_rows, self.trainer.model.layer_sizes[-1]), self.trainer.model.dtype)
+        outputs = self.new_outputs()
         for _ in self.blocks(outputs):
             pass
         return outputs
@@ -53,21 +61,22 @@ class Evaluation:
     def new_loss(self) -> float:
         """Return the loss with the current parameters, without predictions."""
         total = 0.0
-        for rows in self._blocks():
+        for rows in self._blocks:
             total = self._evaluate(rows, total, None)
         return self.loss
 
     def blocks(self, outputs: NDArray[Any] | None = None) -> Iterator[tuple[slice, NDArray[Any]]]:
-        """Yield blocks of rows and their predictions, which are valid until the next block unless `outputs` has all rows."""
-        network, total, buffer = evaluated_network(self.trainer), 0.0, outputs
-        for rows in self._blocks():
-            if buffer is None:
-                buffer = np.empty((rows.stop, network.layer_sizes[-1]), network.dtype)  # the first block is the largest
+        """Yield blocks of rows and their predictions. Without `outputs`, the next block overwrites them."""
+        network, total = evaluated_network(self.trainer), 0.0
+        most = max((rows.stop - rows.start for rows in self._blocks), default=0) if outputs is None else 0
+        buffer = np.empty((most, network.layer_sizes[-1]), network.dtype)
+        for rows in self._blocks:
             p = buffer[: rows.stop - rows.start] if outputs is None else outputs[rows]
             if self._has_loss:
                 total = self._evaluate(rows, total, p)
             else:
-                network.predict(self.data.rows(rows.start, rows.stop).x, p, self.trainer.n_threads)
+                data = self.data if len(self._blocks) == 1 else self.data.rows(rows.start, rows.stop)
+                network.predict(data.x, p, self.trainer.n_threads)
             yield rows, p
 
     def _evaluate(self, rows: slice, total: float, out: NDArray[Any] | None) -> float:
@@ -76,14 +85,13 @@ class Evaluation:
         self.loss, total = evaluated_network(trainer).evaluate(*arguments)
         return total
 
-    def _blocks(self) -> Iterator[slice]:
-        return blocks_of(evaluated_network(self.trainer), self._n_rows)
 
-
-def blocks_of(network: _core.Network, n_rows: int) -> Iterator[slice]:
-    """Yield blocks of rows for `Network.evaluate`, whose predictions take little memory and some hundredths of a second."""
-    products = network.storage.size * network.n_members
-    most = min(_ELEMENTS_AT_ONCE // network.layer_sizes[-1], _PRODUCTS_AT_ONCE // products)
-    step = max(1, most // network.rows_at_once) * network.rows_at_once
-    for first in range(0, n_rows, step):
-        yield slice(first, min(first + step, n_rows))
+def blocks_of(network: _core.Network, data: TrainingData) -> list[slice]:
+    """Return blocks of rows for `Network.evaluate` that take little memory, and at most some hundredths of a second."""
+    n_rows = len(data.y)
+    dense = network.parameters["weights"][1 if isinstance(data.x, _core.SparseRows) else 0 :]
+    products = network.n_members * sum(weights.size for weights in dense)
+    most = max(_PRODUCTS_AT_ONCE, _PRODUCTS_PER_ROW * n_rows) // max(products, 1)
+    chunks = min(_ELEMENTS_AT_ONCE // network.layer_sizes[-1], most) // network.rows_at_once
+    step = max(1, chunks) * network.rows_at_once
+    return [slice(first, min(first + step, n_rows)) for first in range(0, n_rows, step)]

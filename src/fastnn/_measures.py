@@ -60,7 +60,7 @@ def _with_loss(evaluation: Evaluation, metrics: Metrics | None) -> Values:
     def values() -> dict[str, float]:
         if metrics is None:
             return {"loss": evaluation.new_loss()}
-        found = metrics.values()
+        found = metrics.values()  # whose pass has set the loss
         return {"loss": evaluation.loss, **found}
 
     return values

@@ -162,23 +162,21 @@ class Metrics:
 
     def values(self) -> dict[str, float]:
         """Return the values with the current parameters, by name."""
-        outputs = self._counted_of(self._evaluation.outputs()) if self._calls else None
-        found: dict[str, float] = {}
-        if self._sums:
-            self._add_rows(outputs)
-            for each in self._sums:
-                found |= each.values()
+        outputs = self._evaluation.new_outputs() if self._calls else None
+        self._add_rows(outputs)
+        found = {name: value for each in self._sums for name, value in each.values().items()}
         if outputs is not None:
+            outputs = self._counted_of(outputs)
             outputs.flags.writeable = False  # because the user's metrics receive it
         for name, call in self._calls.items():
             found[name] = _number(name, call(self._y, outputs))
         return {name: found[name] for name in self._metrics}
 
     def _add_rows(self, outputs: NDArray[Any] | None) -> None:
-        """Add up what the built-in metrics need, with the current parameters or from the outputs of the rows that count."""
+        """Predict all rows, into `outputs` if given, and add up what the built-in metrics need."""
         for each in self._sums:
             each.start()
-        for rows, p in self._counted_blocks() if outputs is None else [(slice(0, len(outputs)), outputs)]:
+        for rows, p in self._counted_blocks(outputs):
             weight = None if self._weight is None else self._weight[rows]
             for each in self._sums:
                 each.add(rows, p, weight)
@@ -219,17 +217,17 @@ class Metrics:
     # ---- The rows ----
 
     def _counted_of(self, outputs: NDArray[Any], first: int = 0) -> NDArray[Any]:
-        """Return the outputs of the rows that count, of those from `first` on."""
+        """Return those outputs whose rows count; the first output is that of row `first`."""
         if self._counted is None:
             return outputs
         low, high = np.searchsorted(self._counted, (first, first + len(outputs)))
         return outputs[self._counted[low:high] - first]
 
-    def _counted_blocks(self) -> Iterator[tuple[slice, NDArray[Any]]]:
+    def _counted_blocks(self, outputs: NDArray[Any] | None) -> Iterator[tuple[slice, NDArray[Any]]]:
         """Yield the positions of rows among those that count, and their outputs, block by block."""
         done = 0
-        for rows, outputs in self._evaluation.blocks():
-            p = self._counted_of(outputs, rows.start)
+        for rows, of_block in self._evaluation.blocks(outputs):
+            p = self._counted_of(of_block, rows.start)
             yield slice(done, done + len(p)), p
             done += len(p)
 

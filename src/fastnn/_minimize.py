@@ -58,6 +58,7 @@ class Objective:
         self.n_weights = sum(w.size for w in penalized if w is not None)
         few = n_threads is None and len(data.y) * self.n_weights < _WORK_OF_SEVERAL_THREADS
         self._n_threads = 1 if few else n_threads
+        self._blocks = blocks_of(self._network, data)
         self._gradient = _core.aligned_zeros(self._network.storage.size, self._network.dtype)
         self._gradients = _ordered(self._network.views(self._gradient))
         self._parameters = _ordered(self._network.parameters)
@@ -82,7 +83,7 @@ class Objective:
         """Return the loss and its gradient."""
         self.set_vector(vector)
         value = total = 0.0
-        for rows in blocks_of(self._network, len(self._data.y)):
+        for rows in self._blocks:
             of_block = rows.start, rows.stop, total, None, self._n_threads, self._gradient
             value, total = self._network.evaluate(self._loss, self._data, *of_block)
         derivatives = _joined(self._gradients)

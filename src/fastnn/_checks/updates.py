@@ -87,7 +87,7 @@ def apart(grads: Arrays, written: Arrays) -> list[NDArray[Any]]:
 
 
 def listed(argument: str, arrays: Iterable[Any]) -> list[Any]:
-    """Return arrays as a list."""
+    """Return arrays as a list, or raise TypeError with the argument's name."""
     try:
         return list(arrays)
     except TypeError:

@@ -72,6 +72,7 @@ class EpochWatcher:
     def end_epochs(self, trainer: EstimatorTrainer, losses: list[float]) -> None:
         """Record epochs with these losses, at most as many as `epochs_ahead` allows."""
         estimator = self._estimator
+        # First, so that an interrupted validation leaves no epoch half recorded.
         loss, score = (None, None) if self._validation is None else self._validation()
         estimator.n_iter_ += len(losses)
         estimator.t_ += self._n_rows * len(losses)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sklearn.exceptions import ConvergenceWarning
 
@@ -14,6 +14,9 @@ from fastnn._native import network_of
 from fastnn.sklearn import _fitted
 from fastnn.sklearn._data import Rows
 from fastnn.sklearn._warnings import warn
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 class SearchFit:
@@ -43,7 +46,7 @@ class SearchFit:
         data = TrainingData(rows.X, rows.target, rows.labels, rows.weight)
         data = apart_from(data, network_of(estimator.network_).storage)
         objective = Objective(estimator.network_, self._loss, data, float(estimator.alpha) / total, self._n_threads)
-        result = minimize(objective, maxiter=int(estimator.max_iter), **_options(estimator))
+        result = _minimized(objective, maxiter=int(estimator.max_iter), **_options(estimator))
         estimator.n_iter_ = min(result.nit, estimator.max_iter)
         estimator.loss_ = float(result.fun)
         if estimator.verbose:
@@ -54,6 +57,20 @@ class SearchFit:
     def end(self) -> None:
         """Raise ValueError if a parameter is not finite."""
         _fitted.check_finite(self.estimator.network_)
+
+
+def _minimized(objective: Objective, **options: Any) -> Any:
+    """Minimize as `minimize`. After an exception, the model has the parameters of the last complete iteration."""
+    last = objective.vector()
+
+    def keep(vector: NDArray[Any]) -> None:
+        last[...] = vector
+
+    try:
+        return minimize(objective, callback=keep, **options)
+    except BaseException:
+        objective.set_vector(last)
+        raise
 
 
 def _options(estimator: Any) -> dict[str, Any]:

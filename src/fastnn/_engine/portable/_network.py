@@ -231,6 +231,7 @@ class Network:
                 by_input.reshape(n_rows, -1)[rows] = batch.grad_inputs()
         return value
 
+    @np.errstate(all="ignore")
     def evaluate(
         self,
         loss: NativeLoss,
@@ -242,13 +243,15 @@ class Network:
         n_threads: int | None = None,
         gradient: Array | None = None,
     ) -> tuple[float, float]:
-        """Return the loss of all rows up to `end`, part by part: with the last rows, the loss is that of `gradient`.
+        """Return the share of the rows before `end` in the loss of all rows, and the total for the next part.
 
-        The second part of the result is the total for the next part, of which that of the part before is an argument.
-        `begin` is a multiple of `rows_at_once`. If given, `out` gets the predictions for the part's rows, and `gradient`
-        that of all rows so far.
+        After the last part, the share is the loss that `Network.gradient` returns. `total` is that of the part before, and
+        `begin` a multiple of `rows_at_once`. Either `out` gets the predictions for rows `begin` to `end`, of which those of
+        weight 0 are undefined, or `gradient` gets that of all rows so far.
         """
         x, *_ = data
+        if out is not None and gradient is not None:
+            raise ValueError("either predictions or a gradient are expected")
         mean = MeanLoss(loss)
         readable, targets, weight, divisor = self._weighed(mean, *data)
         if not 0 <= begin < end <= len(x) or begin % self.rows_at_once or (end % self.rows_at_once and end < len(x)):
