@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -195,6 +197,11 @@ def run_script(script: str, *arguments: str, timeout: float = 60, check: bool = 
     return result
 
 
-def obey_interrupts() -> None:
-    """Let a new process obey Ctrl-C. A shell that runs the tests in the background may have made its processes ignore it."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+@contextlib.contextmanager
+def obeying_interrupts() -> Iterator[None]:
+    """Let new processes obey Ctrl-C. A shell that runs the tests in the background may have made its processes ignore it."""
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -13,7 +13,7 @@ import sys
 
 import numpy as np
 import pytest
-from _helpers import obey_interrupts
+from _helpers import obeying_interrupts
 
 import fastnn
 from fastnn import _cli
@@ -124,13 +124,9 @@ def test_demo_fails_if_numpy_disagrees(monkeypatch, capsys):
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 def test_an_interrupted_demo_ends_without_a_traceback():
-    process = subprocess.Popen(
-        [sys.executable, "-m", "fastnn", "demo"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-        preexec_fn=obey_interrupts,
-    )
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "encoding": "utf-8"}
+    with obeying_interrupts():
+        process = subprocess.Popen([sys.executable, "-m", "fastnn", "demo"], **pipes)
     process.stdout.readline()  # it has started
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)

@@ -12,7 +12,7 @@ import sys
 
 import numpy as np
 import pytest
-from _helpers import model_of, obey_interrupts
+from _helpers import model_of, obeying_interrupts
 
 from fastnn import MLP, Ensemble, Trainer
 from fastnn._cli import _predict, main
@@ -376,13 +376,9 @@ def test_each_row_is_answered_before_the_next_one_comes(folder):
 
 
 def test_an_interrupt_leaves_no_file(folder):
-    process = subprocess.Popen(
-        [*COMMAND, "plain.safetensors", "-", "--out", "y.csv", "--columns", "a,b,c"],
-        stdin=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        bufsize=0,
-        preexec_fn=obey_interrupts,
-    )
+    command = [*COMMAND, "plain.safetensors", "-", "--out", "y.csv", "--columns", "a,b,c"]
+    with obeying_interrupts():
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0)
     process.stdin.write(b"a,b,c,d\n1,2,3,4\n")
     assert process.stderr.readline() == b"fastnn: note: columns that are not inputs: 'd'\n"
     process.send_signal(signal.SIGINT)
