@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,12 +10,12 @@ from fastnn import reference
 from fastnn._block_settings import Blocks
 from fastnn._checks.limits import MAX_LAYERS, MAX_MEMBERS
 from fastnn._engine.losses import NativeLoss
-from fastnn._engine.portable._blocks import BLOCK_KINDS, Gradients, Part, by_layer, lay_out, parts_of
+from fastnn._engine.portable._blocks import BLOCK_KINDS, Part, by_layer, lay_out, parts_of
 from fastnn._engine.portable._elementwise import aligned_zeros
 from fastnn._engine.portable._layers import Layer, Parameters
-from fastnn._engine.portable._losses import MeanLoss
 from fastnn._engine.portable._pass import Pass
-from fastnn._engine.portable._rows import Array, SparseRows, check_rows, check_sparse, read_x, read_y, standing_in
+from fastnn._engine.portable._rows import Array, SparseRows, check_rows, check_sparse, read_x
+from fastnn._engine.portable._weighed_rows import ROWS_AT_ONCE, WeighedRows, pieces
 from fastnn._layer_settings import EMBEDDED
 from fastnn.embeddings import Embedding
 from fastnn.reference.dropout import layer_keys, layer_numbers
@@ -25,16 +24,12 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
 
     from fastnn._engine.losses import NativeLoss
-    from fastnn.reference.target_options import WeightedTargets
-
-# The number of rows that pass through all layers, forward and back, before the next rows.
-_ROWS_AT_ONCE = 512
 
 
 class Network:
     """The sizes and parameters of one network. The vector `storage` has all parameters; other arrays are views of it."""
 
-    rows_at_once = _ROWS_AT_ONCE
+    rows_at_once = ROWS_AT_ONCE
 
     def __init__(
         self,
@@ -147,7 +142,7 @@ class Network:
         elif not (out.flags.carray and out.dtype == self.dtype and out.size == n_rows * n_out):
             raise ValueError("out must be contiguous and of the network's shape and dtype")
         result = out.reshape(n_rows, n_out)
-        for rows, batch in self._pieces(n_rows):
+        for rows, batch in pieces(self, n_rows):
             result[rows] = batch.mean(batch.forward(read_x(x, rows, self.dtype)))
         return out
 
@@ -162,7 +157,7 @@ class Network:
         arrays = [np.empty((n_rows, size), self.dtype) for size in self.layer_sizes[1:]]
         if self.n_members > 1:
             arrays[:-1] = [np.empty((n_rows, self.n_members, size), self.dtype) for size in self.layer_sizes[1:-1]]
-        for rows, batch in self._pieces(n_rows):
+        for rows, batch in pieces(self, n_rows):
             p = batch.forward(read_x(x, rows, self.dtype))
             for a, outputs in zip(arrays, (*batch.outputs[:-1], batch.mean(p)), strict=True):
                 a[rows] = outputs.reshape(-1, *a.shape[1:])
@@ -199,37 +194,18 @@ class Network:
             for array, view in zip(parameters, by_layer(self.views(gradient)), strict=True):
                 array[...] = view
             return value
-        n_rows, mean = self.count_rows(x), MeanLoss(loss)
-        readable, targets, weight, divisor = self._weighed(mean, x, y, labels, sample_weight)
+        n_rows, rows = self.count_rows(x), WeighedRows(self, loss, x, y, labels, sample_weight)
         by_parameter = None if gradient is None else self.vector(gradient)
         by_input = None if input_gradient is None else self.vector(input_gradient, n_rows * self.layer_sizes[0])
-        if by_parameter is not None:
-            by_parameter[:] = 0
-        if by_input is not None:
-            by_input[:] = 0
-        if batch_weight is not None:
-            batch_weight[0] = 0.0
-        if not weight.any():
+        for result in (by_parameter, by_input, batch_weight):
+            if result is not None:
+                result[:] = 0
+        if not rows.weight.any():
             return 0.0
-        keys = None if dropout_key is None else self._dropout_keys(dropout_key)
-        at_once = _ROWS_AT_ONCE if keys is None else n_rows  # masks depend on the position of a row in the batch
-        part = np.empty_like(self.storage)
-        gradients = None if by_parameter is None else Gradients.of_kinds(self.views(part))
-        value = 0.0
         if batch_weight is not None:
-            batch_weight[0] = divisor
-        for rows, batch in self._pieces(n_rows, at_once, logits=mean.from_logits):
-            inputs = read_x(x, readable[rows], self.dtype)
-            p = batch.forward(inputs, keys, dropout_factor)
-            value += batch.loss(mean, (targets.y[rows], weight[rows], targets.elements[rows]), p, divisor)
-            if by_parameter is None and by_input is None:
-                continue
-            batch.backward(gradients)
-            if by_parameter is not None:
-                by_parameter += part
-            if by_input is not None:
-                by_input.reshape(n_rows, -1)[rows] = batch.grad_inputs()
-        return value
+            batch_weight[0] = rows.divisor
+        keys = None if dropout_key is None else self._dropout_keys(dropout_key)
+        return rows.add_to(0.0, 0, n_rows, by_parameter, by_input, keys, dropout_factor)
 
     @np.errstate(all="ignore")
     def evaluate(
@@ -252,23 +228,14 @@ class Network:
         x, *_ = data
         if out is not None and gradient is not None:
             raise ValueError("either predictions or a gradient are expected")
-        mean = MeanLoss(loss)
-        readable, targets, weight, divisor = self._weighed(mean, *data)
+        rows = WeighedRows(self, loss, *data)
         if not 0 <= begin < end <= len(x) or begin % self.rows_at_once or (end % self.rows_at_once and end < len(x)):
             raise ValueError(f"expected whole chunks of {self.rows_at_once} of the {len(x)} rows, got {begin} to {end}")
         if out is not None:
             self.predict(x.chosen(slice(begin, end)) if isinstance(x, SparseRows) else x[begin:end], out)
-        own = np.empty_like(self.storage)
-        gradients = None if gradient is None else Gradients.of_kinds(self.views(own))
         if gradient is not None and begin == 0:
             gradient[:] = 0
-        for part, batch in self._pieces(end - begin, logits=mean.from_logits):
-            rows = slice(begin + part.start, begin + part.stop)
-            p = batch.forward(read_x(x, readable[rows], self.dtype))
-            total += batch.loss(mean, (targets.y[rows], weight[rows], targets.elements[rows]), p, divisor)
-            if gradient is not None:
-                batch.backward(gradients)
-                gradient += own
+        total = rows.add_to(total, begin, end, gradient)
         return total, total
 
     def batch_gradient(
@@ -305,7 +272,7 @@ class Network:
         n_rows, n_in, n_out = self.count_rows(x), self.layer_sizes[0], self.layer_sizes[-1]
         self.check_x(x, n_rows)
         result = self.vector(out, n_rows * n_out * n_in).reshape(n_rows, n_out, n_in)
-        for rows, batch in self._pieces(n_rows):
+        for rows, batch in pieces(self, n_rows):
             batch.forward(read_x(x, rows, self.dtype))
             for j in range(n_out):
                 batch.grad_outputs[...] = 0
@@ -347,38 +314,7 @@ class Network:
             raise ValueError(f"a contiguous {self.dtype} array of {size} elements is expected")
         return a.reshape(-1)
 
-    def _weighed(
-        self, mean: MeanLoss, x: Array | SparseRows, y: Array, labels: bool, sample_weight: NDArray[np.float64] | None
-    ) -> tuple[NDArray[np.int64], WeightedTargets, NDArray[np.float64], float]:
-        """Return the rows to read, among them others for those that don't count; the targets; the weights; their divisor."""
-        n_rows, n_targets = self.count_rows(x), mean.n_targets(self.layer_sizes[-1])
-        self.check_x(x, n_rows)
-        check_rows(y, "y", n_rows, n_targets, labels)
-        weight = weights_of_rows(sample_weight, n_rows)
-        readable = np.arange(n_rows)[standing_in(slice(0, n_rows), weight, (0, n_rows))]
-        targets = mean.weigh(read_y(y, readable, n_targets, labels, self.dtype), weight, labels)
-        return readable, targets, weight, float(mean.divisors(np.abs(targets.rows).sum(), targets.rows.sum()))
-
     def _dropout_keys(self, key: int) -> tuple[Array, Any]:
         """Return the keys of a pass from that of a batch."""
         low, high = layer_keys(np.array([key], np.uint64), layer_numbers(len(self.layers)))
         return low[0], high[0]
-
-    def _pieces(self, n_rows: int, at_once: int = _ROWS_AT_ONCE, *, logits: bool = False) -> Iterator[tuple[slice, Pass]]:
-        """Yield some rows at a time, and their pass through the layers."""
-        batch: Pass | None = None
-        for start in range(0, n_rows, at_once):
-            count = min(at_once, n_rows - start)
-            if batch is None or count < at_once:
-                batch = self.new_pass(count, logits=logits)
-            yield slice(start, start + count), batch
-
-
-def weights_of_rows(sample_weight: NDArray[np.float64] | None, n_rows: int) -> NDArray[np.float64]:
-    """Return the weights of the rows, by default 1 each."""
-    if sample_weight is None:
-        return np.ones(n_rows)
-    flags = sample_weight.flags
-    if not (flags.c_contiguous and flags.aligned) or sample_weight.dtype != np.float64 or sample_weight.size != n_rows:
-        raise ValueError(f"sample_weight must be {n_rows} contiguous float64")
-    return np.array(sample_weight).reshape(-1)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fastnn._engine.portable._losses import MeanLoss
-from fastnn._engine.portable._network import Network, weights_of_rows
+from fastnn._engine.portable._network import Network
 from fastnn._engine.portable._rows import Array, Chosen, SparseRows, check_rows, read_x, read_y, standing_in
+from fastnn._engine.portable._weighed_rows import weights_of_rows
 from fastnn.reference.dropout import layer_keys, layer_numbers
 
 if TYPE_CHECKING:
