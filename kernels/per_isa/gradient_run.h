@@ -50,7 +50,7 @@ template <class T> class GradientRun {
         const int64_t n_members = call_.network.n_members();
         const Layer &last = call_.network.last();
         const ActivationKernels<T> &activation = all_activations<T>[last.activation];
-        const Range rows = share(n_rows / n_members, 1, team);
+        const Range rows = share(n_rows / n_members, row_group, team);
         T *const out = pass_.layers().last_buffers().out;
         if (pass_.layers().has_logits() && !activation.is_identity)
             activation.value(out + rows.begin * n_members * last.row, rows.size() * n_members, last.n_out, last.row);
