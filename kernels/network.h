@@ -148,15 +148,15 @@ struct Network {
     }
 };
 
-// Calls use(layer number, layer, block) for all parameters, in the order of the storage. The blocks of embeddings come first, as
+// Calls visit(layer number, layer, block) for all parameters, in the order of the storage. The blocks of embeddings come first, as
 // those of the first layer.
-template <class Use> void for_each_block(const Network &network, Use use) {
+template <class Visit> void for_each_block(const Network &network, Visit visit) {
     if (network.stage)
         for (int64_t e = 0; e < network.stage->n_embeddings; e++)
             if (const Block &block = network.stage->embeddings[e].parameters; block.rows > 0)
-                use(int64_t(0), network.layers[0], block);
+                visit(int64_t(0), network.layers[0], block);
     for (int64_t l = 0; l < network.n_layers; l++)
-        for (int64_t b = 0; b < network.layers[l].n_blocks; b++) use(l, network.layers[l], network.layers[l].blocks[b]);
+        for (int64_t b = 0; b < network.layers[l].n_blocks; b++) visit(l, network.layers[l], network.layers[l].blocks[b]);
 }
 
 // Returns the distance, in elements, from one row of n to the next: whole cache lines. One more is added if rows would be a
