@@ -11,16 +11,14 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.polynomial import chebyshev
 
+from fastnn._exports.onnx_graph import Graph
 from fastnn._exports.onnx_package import TensorProto
 from fastnn.reference.rectifiers import SELU_ALPHA, SELU_SCALE
-
-if TYPE_CHECKING:
-    from fastnn._exports.onnx_graph import Graph
 
 # From here on, tanh(log(1 + exp(z))) rounds to 1.
 _SATURATED = 20.0

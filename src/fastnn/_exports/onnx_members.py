@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn._exports.layers import Layer
+from fastnn._exports.onnx_graph import Graph
 from fastnn._exports.onnx_package import TensorProto
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from fastnn._exports.onnx_graph import Graph
 
 
 def add_scales(graph: Graph, scales: NDArray[Any], number: int, inputs: str) -> str:

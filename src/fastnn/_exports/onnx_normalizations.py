@@ -15,6 +15,7 @@ import numpy as np
 from fastnn._checks.floats import Array
 from fastnn._exports.layers import Layer, Normalization
 from fastnn._exports.onnx_constants import applied
+from fastnn._exports.onnx_graph import Graph
 from fastnn._exports.onnx_operators import OPERATORS
 from fastnn._exports.onnx_package import TensorProto
 from fastnn._exports.onnx_reader import label
@@ -33,7 +34,6 @@ from fastnn.reference.normalization import EPSILON, layer_norm, rms_norm
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from fastnn._exports.onnx_graph import Graph
 
 _OPSET_OF_LAYER_NORM, _OPSET_OF_AXES_AS_INPUT = 17, 18
 _TOLERANCE = 2e-6

@@ -11,7 +11,8 @@ import numpy as np
 from fastnn._checks.scalars import integer
 from fastnn._exports.layers import Layer, Stage, widths_of
 from fastnn._exports.onnx_embeddings import add_stage
-from fastnn._exports.onnx_graph import FileGraph, add_network, check_activations
+from fastnn._exports.onnx_graph import FileGraph
+from fastnn._exports.onnx_network import add_network, check_activations
 from fastnn._exports.onnx_package import TensorProto, defs, helper
 from fastnn._storage.write_file import FilePath, file_name, write_file
 from fastnn._version import __version__

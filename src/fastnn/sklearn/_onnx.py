@@ -21,7 +21,8 @@ except ImportError as error:
     raise ImportError(f'conversion to ONNX needs skl2onnx: pip install "fastnn-cpu[onnx]" ({error})') from error
 
 from fastnn._exports.onnx_embeddings import add_stage
-from fastnn._exports.onnx_graph import Graph, add_network
+from fastnn._exports.onnx_graph import Graph
+from fastnn._exports.onnx_network import add_network
 from fastnn._native import parts_of
 from fastnn.sklearn import _patching
 from fastnn.sklearn._categories import has_categories
