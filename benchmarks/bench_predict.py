@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from shapes import LAYER_SIZES, PREDICT_ROWS
 
+from fastnn._bench.checks import check_prediction
 from fastnn._bench.peers import PREDICTORS
-from fastnn._bench.works import DTYPES, PredictionWork, check_prediction, rows_of
+from fastnn._bench.works import DTYPES, PredictionWork, rows_of
 
 
 @pytest.mark.parametrize("contestant", PREDICTORS)

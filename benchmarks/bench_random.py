@@ -15,9 +15,10 @@ import pytest
 from libraries import checks_only, threads_text
 from shapes import Case
 
+from fastnn._bench.checks import check
 from fastnn._bench.clock import race, rest_of
 from fastnn._bench.peers import TRAINERS
-from fastnn._bench.works import DTYPES, OPTIMIZERS, TrainingWork, check, data
+from fastnn._bench.works import DTYPES, OPTIMIZERS, TrainingWork, data
 
 BLOCKS, NETWORKS_OF_A_BLOCK = 10, 20
 CONTESTANTS = ("fastnn", "NumPy", "JAX scan", "PyTorch")

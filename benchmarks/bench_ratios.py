@@ -16,13 +16,12 @@ from recipe.jobs import FIRST, JOBS, LAST
 from recipe.jobs import check as check_step
 from shapes import CASES
 
+from fastnn._bench.checks import check, check_prediction
 from fastnn._bench.clock import Work, race
 from fastnn._bench.peers import PREDICTORS, TRAINERS, Trainer
 from fastnn._bench.works import (
     PredictionWork,
     TrainingWork,
-    check,
-    check_prediction,
     data,
     predicted_by_reference,
     rows_of,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from shapes import CASES
 
+from fastnn._bench.checks import check
 from fastnn._bench.peers import TRAINERS, Trainer
-from fastnn._bench.works import DTYPES, OPTIMIZERS, TrainingWork, check, data
+from fastnn._bench.works import DTYPES, OPTIMIZERS, TrainingWork, data
 
 
 @pytest.mark.parametrize("contestant", TRAINERS)

@@ -16,7 +16,7 @@ from shapes import ACTOR_CRITIC, COORDINATES, DIGITS, IMAGES, LAYER_SIZES, TABUL
 from workloads import actor_critic, digits
 
 from fastnn import reference
-from fastnn._bench import works
+from fastnn._bench import checks, works
 from fastnn._bench.peers import PREDICTORS, TRAINERS
 from fastnn._bench.works import PredictionWork, TrainingWork
 
@@ -171,7 +171,7 @@ def test_single_rows(contest, n_threads, contestant):
     work = PredictionWork(ROW_LAYER_SIZES, 1, FLOAT32)
     if reason := PREDICTORS[contestant].why_not(work):
         pytest.skip(reason)
-    works.check_prediction(PREDICTORS[contestant], work, 1)
+    checks.check_prediction(PREDICTORS[contestant], work, 1)
     X = np.random.default_rng(0).standard_normal((PREDICTIONS_TIMED, ROW_LAYER_SIZES[0]), np.float32)
     jobs = {}
     for name in {"fastnn", contestant}:

@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 
-from fastnn._bench import clock, machine, shapes, works
+from fastnn._bench import checks, clock, machine, shapes, works
 from fastnn._bench.peers import CONTESTANTS, PREDICTORS, TRAINERS, _modules, _threads, available
 from fastnn._bench.peers.fastnn_ import FastnnPredictor, FastnnTrainer
 from fastnn._bench.shapes import Case
@@ -136,7 +136,7 @@ def test_trainers_reach_the_parameters_of_the_reference(name, work):
     reason = TRAINERS[name].why_not(work)
     if reason:
         pytest.skip(reason)
-    works.check(TRAINERS[name], work, 1)
+    checks.check(TRAINERS[name], work, 1)
 
 
 @pytest.mark.parametrize("work", prediction_works(), ids=str)
@@ -145,7 +145,7 @@ def test_predictors_give_the_outputs_of_the_reference(name, work):
     reason = PREDICTORS[name].why_not(work)
     if reason:
         pytest.skip(reason)
-    works.check_prediction(PREDICTORS[name], work, 1)
+    checks.check_prediction(PREDICTORS[name], work, 1)
 
 
 class Slow(FastnnTrainer):
@@ -163,7 +163,7 @@ class Slow(FastnnTrainer):
 @pytest.mark.parametrize("work", training_works(), ids=str)
 def test_trainers_that_change_too_little_are_found(work):
     with pytest.raises(AssertionError):
-        works.check(Slow, work, 1)
+        checks.check(Slow, work, 1)
 
 
 class Idle(FastnnTrainer):
@@ -197,13 +197,13 @@ class OffByLittle(FastnnPredictor):
 @pytest.mark.parametrize("wrong", [Idle, ShortOfAnEpoch, ShufflesInputsAlone])
 def test_wrong_trainers_are_found(wrong, optimizer, dtype):
     with pytest.raises(AssertionError):
-        works.check(wrong, works.TrainingWork(SMALL[0], dtype, optimizer, shuffled=True), 1)
+        checks.check(wrong, works.TrainingWork(SMALL[0], dtype, optimizer, shuffled=True), 1)
 
 
 @pytest.mark.parametrize("work", prediction_works(), ids=str)
 def test_wrong_predictors_are_found(work):
     with pytest.raises(AssertionError):
-        works.check_prediction(OffByLittle, work, 1)
+        checks.check_prediction(OffByLittle, work, 1)
 
 
 def test_shuffled_trainers_shuffle():

@@ -13,13 +13,14 @@ import numpy as np
 
 from fastnn import ops, reference
 from fastnn._bench import shapes
+from fastnn._bench.checks import assert_close, check, check_prediction
 from fastnn._bench.clock import Timing, race, rest_of
 from fastnn._bench.machine import Ceiling, copies, multiply_adds
 from fastnn._bench.peers import PREDICTORS, TRAINERS
 from fastnn._bench.results import OURS, Key, Row, Summary
 from fastnn._bench.shapes import CASES, ELEMENTS, LAYER_SIZES, PREDICT_ROWS, Case
 from fastnn._bench.table import Kind
-from fastnn._bench.works import PredictionWork, TrainingWork, assert_close, check, check_prediction, data, rows_of
+from fastnn._bench.works import PredictionWork, TrainingWork, data, rows_of
 
 Work = Callable[[], object]
 Entry = tuple[Work, int] | str  # with the number of steps or predictions per call; or the reason for leaving it out

@@ -1,24 +1,20 @@
-"""The workloads of the benchmarks, and the checks of contestants against the reference, before they are timed.
+"""The workloads of the benchmarks, and their results by the reference.
 
 In all workloads, hidden layers have the same activation, outputs are linear, the loss is the mean squared error, and data
+are random numbers.
 """
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import MLP, SGD, Adam, reference
 from fastnn._bench.shapes import Case
-
-if TYPE_CHECKING:
-    from fastnn._bench.peers._contestant import Predictor, Trainer
 
 Array = NDArray[Any]
 Optimizer = Literal["sgd", "adam"]
@@ -27,11 +23,6 @@ Optimizer = Literal["sgd", "adam"]
 RATE = 1e-3
 OPTIMIZERS: tuple[Optimizer, ...] = ("sgd", "adam")
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
-
-# Rounding errors of sums over a thousand products.
-_TOLERANCE = {"float32": 1e-4, "float64": 1e-10}
-# Two steps of gradient descent change the parameters little, so the error of the change is bounded too.
-_CHANGE_TOLERANCE = {"float32": 1e-2, "float64": 1e-6}
 
 
 @dataclass(frozen=True)
@@ -151,61 +142,3 @@ def activations_of(work: TrainingWork | PredictionWork) -> list[str]:
     """Return one activation per layer, the output layer's last."""
     layer_sizes = work.case.layer_sizes if isinstance(work, TrainingWork) else work.layer_sizes
     return [work.activation] * (len(layer_sizes) - 2) + ["identity"]
-
-
-def check(contestant: type[Trainer], work: TrainingWork, n_threads: int) -> None:
-    """Assert that a contestant reaches the reference's parameters after two steps.
-
-    A contestant that shuffles is checked with the rows in order first, then with all rows in one batch, where their order
-    only changes rounding.
-
-    Raises
-    ------
-    AssertionError
-        If the differences exceed rounding errors.
-    """
-    batch_size = work.case.batch_size
-    # The second batch is as short as the last one will be.
-    rows = min(work.case.rows, batch_size + (work.case.rows % batch_size or batch_size))
-    _check_two_steps(contestant, replace(work, case=replace(work.case, rows=rows), shuffled=False), n_threads)
-    if work.shuffled:
-        _check_two_steps(contestant, replace(work, case=replace(work.case, rows=batch_size)), n_threads)
-
-
-def _check_two_steps(contestant: type[Trainer], work: TrainingWork, n_threads: int) -> None:
-    made = contestant(work, n_threads)
-    made.prepare(*data(work))
-    made.train(2 // work.case.steps)
-    expected = _two_steps_of_reference(replace(work, shuffled=False))
-    # Adam divides by the gradient's size. If that is only rounding error, a parameter may move by RATE in either direction.
-    element = RATE if (work.optimizer, work.dtype.name) == ("adam", "float32") else 0.0
-    assert_close(made.parameters(), expected, work.dtype, max(contestant.tolerance(work), element))
-    allowed = max(_CHANGE_TOLERANCE[work.dtype.name], contestant.tolerance(work))
-    for got, wanted, before in zip(made.parameters(), expected, initial_parameters(work), strict=True):
-        wrong, change = np.linalg.norm(np.asarray(got) - wanted), np.linalg.norm(wanted - before)
-        assert wrong <= allowed * change, f"{contestant.name}, {work}: off by {wrong:.1e}, expected a change by {change:.1e}"
-
-
-@functools.lru_cache(maxsize=2)  # computed once for all contestants of a workload
-def _two_steps_of_reference(work: TrainingWork) -> list[Array]:
-    return trained_by_reference(work, *data(work), epochs=2 // work.case.steps)
-
-
-def check_prediction(contestant: type[Predictor], work: PredictionWork, n_threads: int) -> None:
-    """Assert that a contestant's predictions are those of the reference.
-
-    Raises
-    ------
-    AssertionError
-        If the differences exceed rounding errors.
-    """
-    X = rows_of(work)
-    expected = predicted_by_reference(work, X)
-    assert_close([np.reshape(contestant(work, n_threads).predict(X), expected.shape)], [expected], work.dtype)
-
-
-def assert_close(ours: Sequence[Array], theirs: Sequence[Array], dtype: np.dtype[Any], least: float = 0.0) -> None:
-    """Compare arrays, with a tolerance of at least `least` for rounding errors of sums over a thousand products."""
-    tolerance = max(_TOLERANCE[dtype.name], least)
-    for a, b in zip(ours, theirs, strict=True):
-        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
