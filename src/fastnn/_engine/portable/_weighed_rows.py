@@ -9,13 +9,13 @@ import numpy as np
 
 from fastnn._engine.portable._blocks import Gradients
 from fastnn._engine.portable._losses import MeanLoss
+from fastnn._engine.portable._network_parameters import NetworkParameters
 from fastnn._engine.portable._rows import Array, SparseRows, check_rows, read_x, read_y, standing_in
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fastnn._engine.losses import NativeLoss
-    from fastnn._engine.portable._network import Network
     from fastnn._engine.portable._pass import Pass
 
 ROWS_AT_ONCE = 512
@@ -35,7 +35,7 @@ class WeighedRows:
 
     def __init__(
         self,
-        network: Network,
+        network: NetworkParameters,
         loss: NativeLoss,
         x: Array | SparseRows,
         y: Array,
@@ -88,7 +88,7 @@ class WeighedRows:
 
 
 def pieces(
-    network: Network, n_rows: int, at_once: int = ROWS_AT_ONCE, *, logits: bool = False
+    network: NetworkParameters, n_rows: int, at_once: int = ROWS_AT_ONCE, *, logits: bool = False
 ) -> Iterator[tuple[slice, Pass]]:
     """Yield some rows at a time, and their pass through the layers."""
     batch: Pass | None = None
