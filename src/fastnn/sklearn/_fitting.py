@@ -29,15 +29,8 @@ from fastnn.sklearn._definitions import (
     draw_weights,
     native_loss,
 )
-from fastnn.sklearn._members import (
-    begin_members,
-    check_members,
-    explain_missing,
-    is_ensemble,
-    is_fitted,
-    summarize,
-    train_members,
-)
+from fastnn.sklearn._member_fits import begin_members, summarize, train_members
+from fastnn.sklearn._members import check_members, explain_missing, is_ensemble, is_fitted
 from fastnn.sklearn._overrides import check_overrides
 from fastnn.sklearn._seeding import seeded
 from fastnn.sklearn._stochastic import BatchFit
