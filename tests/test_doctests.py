@@ -17,6 +17,7 @@ import pytest
 
 import fastnn
 from fastnn import _custom
+from fastnn.losses._registry import CUSTOM as CUSTOM_LOSSES
 
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 ROOT = Path(__file__).parents[1]
@@ -46,7 +47,7 @@ def _clean_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     threads = fastnn.get_num_threads()
     with (
         patch.dict(_custom.ACTIVATIONS),
-        patch.dict(_custom.LOSSES),
+        patch.dict(CUSTOM_LOSSES),
         np.printoptions(precision=8, suppress=False, linewidth=75),
     ):
         yield

@@ -8,7 +8,8 @@ import pickle
 import pytest
 from _helpers import data, state_of
 
-from fastnn import MLP, Adam, Trainer, _custom, losses, reference
+from fastnn import MLP, Adam, Trainer, losses, reference
+from fastnn.losses._registry import CUSTOM as CUSTOM_LOSSES
 
 pytest.importorskip("numba")
 
@@ -104,7 +105,7 @@ def test_losses_are_found_by_name(monkeypatch):
     assert model.loss(X, y, "log_cosh") == model.loss(X, y, log_cosh)
     arguments = (model.weights, model.biases, model.activations, X, y)
     assert reference.loss_and_gradient(*arguments, "log_cosh")[0] == pytest.approx(model.loss(X, y, log_cosh), rel=1e-5)
-    monkeypatch.setitem(_custom.LOSSES, "log_cosh", log_cosh)  # restored after the test
+    monkeypatch.setitem(CUSTOM_LOSSES, "log_cosh", log_cosh)  # restored after the test
     other = jit.loss(gradient=lambda y, p: 1.0, name="log_cosh")(lambda y, p: p)
     assert Trainer(model, "log_cosh").loss is other
     with pytest.raises(ValueError, match="gradient"):
@@ -128,8 +129,8 @@ def test_files_name_the_loss(tmp_path, monkeypatch):
     other = jit.loss(gradient=lambda y, p: 1.0, name="log_cosh")(lambda y, p: p)
     assert Trainer.load(path).loss is other
     assert Trainer.load(path, custom_losses=[log_cosh]).loss is log_cosh
-    monkeypatch.setitem(_custom.LOSSES, "log_cosh", log_cosh)
-    monkeypatch.delitem(_custom.LOSSES, "log_cosh")
+    monkeypatch.setitem(CUSTOM_LOSSES, "log_cosh", log_cosh)
+    monkeypatch.delitem(CUSTOM_LOSSES, "log_cosh")
     with pytest.raises(ValueError, match="a file: custom_losses: expected one named 'log_cosh', got 'squares'$"):
         Trainer.load(path, custom_losses=[squares])
     assert MLP.load(path).layer_sizes == (3, 8, 2)

@@ -15,12 +15,13 @@ from _helpers import state_of
 
 import fastnn
 from fastnn import MLP, SGD, Adam, Trainer, _custom, callbacks, losses
+from fastnn.losses._registry import CUSTOM as CUSTOM_LOSSES
 
 
 @pytest.fixture(autouse=True)
 def _no_custom_functions():
     """Hide the custom functions that other tests define."""
-    with patch.dict(_custom.ACTIVATIONS, clear=True), patch.dict(_custom.LOSSES, clear=True):
+    with patch.dict(_custom.ACTIVATIONS, clear=True), patch.dict(CUSTOM_LOSSES, clear=True):
         yield
 
 

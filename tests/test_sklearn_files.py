@@ -14,6 +14,7 @@ from safetensors.numpy import load_file, save_file
 
 import fastnn
 from fastnn import MLP, Adam, Trainer, _custom, losses
+from fastnn.losses._registry import CUSTOM as CUSTOM_LOSSES
 from fastnn.schedules import Cosine
 from fastnn.sklearn import MLPClassifier, MLPRegressor, from_sklearn
 
@@ -317,7 +318,7 @@ def test_custom_functions_are_found_by_name(path):
         assert_equal(loaded, fitted)
     fitted.save(path)
     _custom.ACTIVATIONS.pop("bent")
-    _custom.LOSSES.pop("quartic")
+    CUSTOM_LOSSES.pop("quartic")
     with pytest.raises(ValueError, match="custom_activations: expected one named 'bent'"):
         MLPRegressor.load(path)
     loaded = MLPRegressor.load(path, custom_activations=[bent], custom_losses=[quartic])

@@ -1,4 +1,4 @@
-"""Custom activations and losses: the interface that networks and files use, and the lookup by name."""
+"""Custom activations: the interface that networks and files use. The lookup of custom functions by name."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike
-
-    from fastnn.losses import CustomLoss
 
 _T = TypeVar("_T")
 
@@ -46,9 +44,8 @@ class CustomActivation(ABC):
         return f"<activation {self.name!r}>"
 
 
-# The functions that fastnn.jit has made in this process, by name. Of several with the same name, the last one.
+# The activations that fastnn.jit has made in this process, by name. Of several with the same name, the last one.
 ACTIVATIONS: dict[str, CustomActivation] = {}
-LOSSES: dict[str, CustomLoss] = {}
 
 
 class MissingFunction(ValueError):
@@ -80,15 +77,11 @@ def activations_named(names: Sequence[Any], built_in: Sequence[str], given: Sequ
     custom = [isinstance(name, str) and name not in built_in for name in names]
     by_name = {activation.name: activation for activation in given}
     found = zip(names, custom, strict=True)
-    return [_find("custom_activations", name, by_name, ACTIVATIONS) if own else name for name, own in found]
+    return [find("custom_activations", name, by_name, ACTIVATIONS) if own else name for name, own in found]
 
 
-def loss_named(name: str, given: Sequence[CustomLoss]) -> CustomLoss:
-    """Return the custom loss that a file names."""
-    return _find("custom_losses", name, {loss.name: loss for loss in given}, LOSSES)
-
-
-def _find(argument: str, name: str, given: Mapping[str, _T], defined: Mapping[str, _T]) -> _T:
+def find(argument: str, name: str, given: Mapping[str, _T], defined: Mapping[str, _T]) -> _T:
+    """Return the function that a file names: one that was given, or else one that was defined."""
     if name in given:
         return given[name]
     if name in defined:

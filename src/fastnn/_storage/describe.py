@@ -8,10 +8,11 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from fastnn import _averaging, _custom, losses, optimizers
+from fastnn import _averaging, losses, optimizers
 from fastnn._layer_settings import ByKind, LayerSettings
 from fastnn._schedule import Schedule
 from fastnn._shared_ensemble import SharedEnsemble
+from fastnn.losses._registry import loss_named
 
 _OF_LOSSES = {c.__name__: c for c in (*losses.LOSSES.values(), losses.Heads)}
 
@@ -105,6 +106,6 @@ def loss_of(description: Any, custom_losses: Sequence[losses.CustomLoss]) -> Any
     if not isinstance(description, dict):
         return description
     if "custom_loss" in description:
-        return _custom.loss_named(description["custom_loss"], custom_losses)
+        return loss_named(description["custom_loss"], custom_losses)
     fields = {name: loss_of(value, custom_losses) for name, value in description.items() if name != "class"}
     return _OF_LOSSES[description["class"]](**fields)

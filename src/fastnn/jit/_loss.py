@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn import _custom
 from fastnn._checks.floats import as_float, float_type
 from fastnn._checks.scalars import flag
 from fastnn._engine import core as _core
@@ -18,6 +17,7 @@ from fastnn.jit._function import JitFunction, bounds
 from fastnn.jit._row_loss import JitRowLoss, checked_sizes
 from fastnn.losses import CustomLoss
 from fastnn.losses._options import checked_missing, weights_of_outputs
+from fastnn.losses._registry import CUSTOM
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -115,7 +115,7 @@ def loss(
         made.set_options(*options)
         if within is not None:
             made.check(within)
-        _custom.LOSSES[made.name] = made
+        CUSTOM[made.name] = made
         return made
 
     return decorator

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 
-from fastnn import _custom
 from fastnn._checks import spellings as _spellings
 from fastnn._checks.lookup import resolve as _resolve
+from fastnn._custom import find
 from fastnn.losses._base import CustomLoss, Loss
 from fastnn.losses._elementwise import MAE, MSE, Huber, Quantile
 from fastnn.losses._likelihoods import BinaryCrossEntropy, CrossEntropy, Poisson
@@ -37,6 +37,9 @@ LOSSES: Mapping[str, type[Loss]] = MappingProxyType(
 )
 """The losses by name."""
 
+# The losses that fastnn.jit has made in this process, by name. Of several with the same name, the last one.
+CUSTOM: dict[str, CustomLoss] = {}
+
 # Return the built-in or custom loss that a name or an object stands for.
 resolve_one = partial(
     _resolve,
@@ -44,6 +47,11 @@ resolve_one = partial(
     Loss,
     LOSSES,
     spellings=_spellings.LOSSES,
-    defined=_custom.LOSSES,
+    defined=CUSTOM,
     custom=(CustomLoss, "fastnn.jit.loss makes one of a function and its gradient"),
 )
+
+
+def loss_named(name: str, given: Sequence[CustomLoss]) -> CustomLoss:
+    """Return the custom loss that a file names."""
+    return find("custom_losses", name, {loss.name: loss for loss in given}, CUSTOM)

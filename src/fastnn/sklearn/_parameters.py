@@ -23,6 +23,7 @@ from fastnn._layer_settings import LayerSettings
 from fastnn._shared_ensemble import SharedEnsemble
 from fastnn.embeddings import EMBEDDINGS
 from fastnn.losses import CustomLoss, Loss
+from fastnn.losses._registry import CUSTOM as CUSTOM_LOSSES
 from fastnn.optimizers import LBFGS, OPTIMIZERS, Optimizer
 from fastnn.sklearn._categories import is_choice
 from fastnn.sklearn._contradictions import check_together
@@ -294,7 +295,7 @@ def _is_like_targets(loss: Any) -> bool:
 LOSS_RULE = Rule(
     f"{_names(LOSSES)}, one of these as an object of fastnn.losses, or a loss of fastnn.jit or its name; each with one "
     "output per target (fastnn.MLP takes the others)",
-    lambda value: _is_like_targets(_custom.LOSSES.get(value, value) if isinstance(value, str) else value),
+    lambda value: _is_like_targets(CUSTOM_LOSSES.get(value, value) if isinstance(value, str) else value),
 )
 
 
