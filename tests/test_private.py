@@ -30,6 +30,7 @@ OWNERS = {
     "_sharded.training",
     "_exported_trainer",
     "_setting_checks",
+    "_configured",
     "_settings",
     "_stored_trainer",
     "_views",

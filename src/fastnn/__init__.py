@@ -29,9 +29,11 @@ from __future__ import annotations
 
 import importlib as _importlib
 from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
 
 from fastnn import losses, optimizers
 from fastnn._averaging import EMA, SWA
+from fastnn._checks import options as _options
 from fastnn._config import get_num_threads, set_num_threads, show_config
 from fastnn._config import warn_of_environment as _warn_of_environment
 from fastnn._engine.threadpools import announce as _announce_threads
@@ -120,5 +122,10 @@ def __dir__() -> list[str]:
     return sorted({*__all__, *_LAZY})
 
 
+def _owners_of_options(known: _Any) -> _Any:
+    return _importlib.import_module("fastnn._option_owners").owners_of_options(known)
+
+
+_options.owners_of_options = _owners_of_options  # which checks, below everything else, can't find themselves
 _warn_of_environment()
 _announce_threads()

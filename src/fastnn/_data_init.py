@@ -28,8 +28,6 @@ _ROWS_PER_BIAS = 5
 class InitializedFromData(Evaluated):
     """The initialization of a model by its inputs; a base of `MLP`."""
 
-    _rng: np.random.Generator
-
     @without_unknown
     def init_from_data(self, X: ArrayLike, *, biases: bool = True, random_state: Any = None, **unknown: Never) -> None:
         """Scale the weights so that the inputs of all activations have unit variance on given data, and set the biases.

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 
     from fastnn._core import Run
     from fastnn._engine.training_data import TrainingData
-    from fastnn._sharded.training import ShardedData
-    from fastnn._trainer import Trainer
+    from fastnn._prepared import Prepared, RowsWithRun
 
 # Seconds that the native loop runs before it returns to Python, which checks for signals and reports progress.
 SLICE_SECONDS = 0.05
@@ -33,7 +32,7 @@ class Epochs:
     ----------
     trainer : Trainer
         The trainer, which is running.
-    data : TrainingData or ShardedData
+    data : TrainingData or RowsWithRun
         The data.
     epochs : int
         The number of epochs.
@@ -56,8 +55,8 @@ class Epochs:
 
     def __init__(
         self,
-        trainer: Trainer,
-        data: TrainingData | ShardedData,
+        trainer: Prepared,
+        data: TrainingData | RowsWithRun,
         epochs: int,
         history: History,
         measures: Measures,

@@ -13,8 +13,8 @@ from fastnn._native import evaluated_network, loss_of
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from fastnn._configured import Configured
     from fastnn._engine.training_data import TrainingData
-    from fastnn._trainer import Trainer
 
 # The elements of predictions, and the multiplications, of a block, unless a single chunk of rows has more.
 _ELEMENTS_AT_ONCE = 1 << 20
@@ -42,7 +42,7 @@ class Evaluation:
         `MLP.loss`.
     """
 
-    def __init__(self, trainer: Trainer, data: TrainingData, *, has_loss: bool = False) -> None:
+    def __init__(self, trainer: Configured, data: TrainingData, *, has_loss: bool = False) -> None:
         self.trainer, self.data, self.loss = trainer, data, 0.0
         self._has_loss = has_loss
         self._blocks = blocks_of(evaluated_network(trainer), data)

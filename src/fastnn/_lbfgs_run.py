@@ -19,9 +19,9 @@ from fastnn._watchers import notify
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from fastnn._configured import Configured
     from fastnn._engine.training_data import TrainingData
     from fastnn._history import History
-    from fastnn._trainer import Trainer
 
 
 class _Stopped(Exception):
@@ -64,7 +64,7 @@ class Search:
 
     def __init__(
         self,
-        trainer: Trainer,
+        trainer: Configured,
         data: TrainingData,
         epochs: int,
         history: History,

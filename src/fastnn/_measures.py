@@ -9,8 +9,8 @@ from fastnn._evaluation import Evaluation
 from fastnn._metrics import VALIDATION, Metrics, checked_metrics, columns_of, of_sets
 
 if TYPE_CHECKING:
+    from fastnn._configured import Configured
     from fastnn._engine.training_data import TrainingData
-    from fastnn._trainer import Trainer
 
 Values: TypeAlias = Callable[[], dict[str, float]]
 """The function that returns the loss or metrics of one set of rows, by name."""
@@ -29,7 +29,7 @@ class Measures:
         The rows. `validation` is None if there are no validation data.
     """
 
-    def __init__(self, trainer: Trainer, metrics: Any, data: TrainingData, validation: TrainingData | None) -> None:
+    def __init__(self, trainer: Configured, metrics: Any, data: TrainingData, validation: TrainingData | None) -> None:
         checked, validates = checked_metrics(metrics), validation is not None
         self._sets: list[tuple[str, Values]] = []
         self.names: list[str] = []

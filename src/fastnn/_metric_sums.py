@@ -17,7 +17,7 @@ from fastnn.losses import Heads, Loss
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from fastnn._trainer import Trainer
+    from fastnn._configured import Configured
 
 _Floats: TypeAlias = "NDArray[np.float64]"
 
@@ -26,7 +26,7 @@ class Accuracy:
     """The fraction of correct predictions: the most likely class, or the likelier of two classes per output."""
 
     def __init__(
-        self, trainer: Trainer, labels: bool, y: NDArray[Any], weight: _Floats | None, prefix: str, is_part: bool = False
+        self, trainer: Configured, labels: bool, y: NDArray[Any], weight: _Floats | None, prefix: str, is_part: bool = False
     ) -> None:
         activation, loss = trainer.model.activations[-1], trainer.loss
         by_class = labels or loss.name == "cross_entropy" or activation == "softmax"
@@ -121,7 +121,7 @@ class Errors:
     def __init__(
         self,
         names: list[str],
-        trainer: Trainer,
+        trainer: Configured,
         labels: bool,
         y: NDArray[Any],
         weight: _Floats | None,
@@ -256,7 +256,7 @@ def observed_targets(y: NDArray[Any], loss: Loss, n_out: int) -> tuple[NDArray[A
 # ---- Checks ----
 
 
-def _check_errors(name: str, trainer: Trainer, labels: bool, y: NDArray[Any], prefix: str) -> None:
+def _check_errors(name: str, trainer: Configured, labels: bool, y: NDArray[Any], prefix: str) -> None:
     """Raise ValueError unless the difference between predictions and targets has a meaning."""
     loss = trainer.loss
     if labels:
@@ -278,7 +278,7 @@ def _check_errors(name: str, trainer: Trainer, labels: bool, y: NDArray[Any], pr
         )
 
 
-def _check_shape(name: str, trainer: Trainer, y: NDArray[Any], prefix: str) -> None:
+def _check_shape(name: str, trainer: Configured, y: NDArray[Any], prefix: str) -> None:
     n_out = trainer.model.layer_sizes[-1]
     if y.shape[1:] != (n_out,):
         raise ValueError(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fastnn._lbfgs import LBFGS
-    from fastnn._model import MLP
+    from fastnn._parameters import Parameters
 
 # The number of rows times the number of weights. Threads sleep while SciPy computes; below this bound, waking them costs
 # more time than they save.
@@ -51,7 +51,7 @@ class Objective:
     """
 
     def __init__(
-        self, model: MLP, loss: NativeLoss, data: TrainingData, l2: float = 0.0, n_threads: int | None = None
+        self, model: Parameters, loss: NativeLoss, data: TrainingData, l2: float = 0.0, n_threads: int | None = None
     ) -> None:
         self._network, self._loss, self._data, self._l2 = network_of(model), loss, data, l2
         penalized = (w for kind in PENALIZED for w in self._network.parameters[kind])

@@ -5,12 +5,12 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from fastnn._model import MLP
+from fastnn._derivatives import Differentiated
 
 _COMPUTING = frozenset({"forward", "backward", "loss", "gradient"})
 
 
-def check_model(model: MLP) -> None:
+def check_model(model: Differentiated) -> None:
     """Raise TypeError if a model overrides a method that training in native code would not call."""
     kind: Any = type(model)
     own = _own_methods(kind)
@@ -35,4 +35,4 @@ def check_step(trainer: Any, step: Any) -> None:
 
 @functools.lru_cache(maxsize=64)
 def _own_methods(kind: Any) -> frozenset[str]:
-    return frozenset(name for name in _COMPUTING if getattr(kind, name, None) is not getattr(MLP, name, None))
+    return frozenset(name for name in _COMPUTING if getattr(kind, name, None) is not getattr(Differentiated, name, None))

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from fastnn._checks import columns as _columns
+from fastnn._configured import Configured
 from fastnn._engine import core as _core
 from fastnn._engine.training_data import TrainingData, apart_from, check_complete_batch, training_data
-from fastnn._stored_trainer import StoredTrainer
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from fastnn._sharded.training import ShardedData
+
+class RowsWithRun(Protocol):
+    """Rows that make their run themselves, such as those of several ranks, in the place of `TrainingData`."""
+
+    y: NDArray[Any]
+
+    def new_run(self, trainer: Any, epochs: int) -> Any:
+        """Return a run over these rows, which has the methods of the engine's."""
 
 
-class Prepared(StoredTrainer):
+class Prepared(Configured):
     """The preparation of steps and runs, also of steps in compiled code; a base of `Trainer`."""
 
     def _data(self, X: Any, y: Any, sample_weight: Any, prefix: str = "", *, is_part: bool = False) -> TrainingData:
@@ -62,7 +69,7 @@ class Prepared(StoredTrainer):
         _columns.check_same("validation_data X", *(_columns.names_of("validation_data X", frame) for frame in (X, trained)))
         return prepared
 
-    def _new_run(self, data: TrainingData | ShardedData, epochs: int, rows: NDArray[np.int64] | None = None) -> _core.Run:
+    def _new_run(self, data: TrainingData | RowsWithRun, epochs: int, rows: NDArray[np.int64] | None = None) -> _core.Run:
         if not isinstance(data, TrainingData):
             return data.new_run(self, epochs)  # type: ignore[no-any-return]
         self._check_lazy(data)

@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 
     from fastnn._engine.training_data import TrainingData
     from fastnn._lbfgs_run import Search
-    from fastnn._sharded.training import ShardedData
-    from fastnn._trainer import Trainer
+    from fastnn._prepared import Prepared, RowsWithRun
 
 
 class Running:
@@ -30,7 +29,7 @@ class Running:
     ----------
     trainer : Trainer
         The trainer.
-    data : TrainingData or ShardedData
+    data : TrainingData or RowsWithRun
         The data.
     epochs : int
         The number of epochs that the run has at most.
@@ -61,8 +60,8 @@ class Running:
 
     def __init__(
         self,
-        trainer: Trainer,
-        data: TrainingData | ShardedData,
+        trainer: Prepared,
+        data: TrainingData | RowsWithRun,
         epochs: int,
         measures: Measures,
         watchers: list[Any],

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields
 from functools import partial
 from types import MappingProxyType
 from typing import Any
 
 from fastnn import _averaging
 from fastnn._checks import seeds as _seeds
-from fastnn._checks.options import names_of_options
 from fastnn._checks.scalars import flag, integer, real, thread_count
-from fastnn._checks.spellings import OPTIONS as OTHER_NAMES
 from fastnn._layer_settings import check_layer_settings
-from fastnn._model import MLP
 from fastnn._rates import check_scheduled
+from fastnn.losses import Heads, Loss
 from fastnn.losses import resolve as resolve_loss
-from fastnn.optimizers import LBFGS, OPTIMIZERS
+from fastnn.optimizers import LBFGS, Optimizer
 from fastnn.optimizers import resolve as resolve_optimizer
 
 DEFAULT_BATCH_SIZE = 32
@@ -71,11 +68,30 @@ REFUSED: Mapping[str, str] = MappingProxyType(
 )
 """For each attribute of a trainer that can't be assigned: the reason."""
 
-_OPTIONS_OF_FIT = names_of_options(MLP.fit) - {"X", "y"} | {"learning_rate"}
-ELSEWHERE = (
-    {other for other, names in OTHER_NAMES.items() if names[0] in _OPTIONS_OF_FIT}
-    | _OPTIONS_OF_FIT
-    | names_of_options(MLP.__init__)
-    | {field.name for kind in (*OPTIMIZERS.values(), LBFGS) for field in fields(kind)}
-) - {*CHECKS, *REFUSED, "learning_rate", "random_state"}
-"""Options of the model, of a run or of optimizers, and other libraries' names for them: no settings of a trainer."""
+
+def check_for_shards(
+    n_shards: int, batch_size: int, loss: Loss, optimizer: Optimizer | LBFGS, *, lazy_updates: bool
+) -> None:
+    """Raise TypeError or ValueError if a setting of a trainer does not apply to training in shards."""
+    if batch_size % n_shards:
+        raise ValueError(
+            f"batch_size: expected a multiple of n_shards={n_shards}, so that each batch has the same number of rows from "
+            f"every shard, got {batch_size}"
+        )
+    if isinstance(optimizer, LBFGS):
+        raise ValueError("optimizer: expected one that makes steps by batches with comm or n_shards, got 'lbfgs'")
+    if lazy_updates:
+        raise ValueError("lazy_updates: expected False with comm or n_shards, whose updates are of all weights, got True")
+    _check_loss_for_shards(loss)
+
+
+def _check_loss_for_shards(loss: Loss) -> None:
+    """Raise ValueError if the loss of a batch is not a mean over its rows."""
+    if not isinstance(loss, Heads):
+        return
+    for i, (_, own, _) in enumerate(loss.heads):
+        if own.missing == "ignore" or (own.takes_labels and own.output_weights is not None):
+            raise ValueError(
+                "loss: expected heads with the same weights for all rows with comm or n_shards, got "
+                f"heads[{i}], {own.name!r}, whose mean has weights of its own"
+            )

@@ -1,4 +1,4 @@
-"""The settings of a trainer: their checks, and their form in the native loop."""
+"""The settings of a trainer: the checks of all together, and their form in the native loop."""
 
 from __future__ import annotations
 
@@ -8,18 +8,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fastnn._averaging import EMA, SWA, Averaging
-from fastnn._checks.options import way_to
 from fastnn._checks.scalars import integer
+from fastnn._derivatives import Differentiated
 from fastnn._engine import core as _core
 from fastnn._engine.losses import NativeLoss, native_loss
 from fastnn._engine.networks import network_like
 from fastnn._engine.optimizers import native_optimizer
 from fastnn._engine.run_settings import NativeAveraging, RunSettings
-from fastnn._history import History
 from fastnn._layer_settings import LayerSettings
-from fastnn._model import MLP
 from fastnn._rates import Scheduled, Setting, StepSettings
-from fastnn._setting_checks import CHECKS, DENSE, ELSEWHERE, FACTORS, REFUSED
+from fastnn._setting_checks import CHECKS, DENSE, FACTORS, check_for_shards
 from fastnn.losses import Loss
 from fastnn.optimizers import LBFGS, SGD, Optimizer
 
@@ -42,10 +40,10 @@ class Native(NamedTuple):
         return self.start is other.start and self.settings.goes_on(other.settings)
 
 
-class Configured:
+class Settings:
     """A trainer's settings, and their form in the engine; a base of `Trainer`."""
 
-    model: MLP
+    model: Differentiated
     loss: Loss
     optimizer: Optimizer | LBFGS
     batch_size: int
@@ -64,49 +62,7 @@ class Configured:
     comm: Any = None  # the communicator of the ranks that train together
     n_shards: int | None = None
     _rng: np.random.Generator
-    _stepper: _core.Stepper
-    _native: Native  # the settings that the engine uses now
-    _wanted: Native  # those that it receives before the next step or epoch
-    _epochs: int  # of the current or last run
-    _history: History | None = None  # the history of the current or last run
-    _running = False  # whether a run is in progress, which reads the settings before each epoch
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Check a setting, and make it take effect."""
-        if name in CHECKS:
-            self._change(name, CHECKS[name](name, value))
-        elif name in REFUSED:
-            raise AttributeError(f"{name}: {REFUSED[name]}")
-        elif name in ELSEWHERE and type(self).__module__.startswith("fastnn."):
-            known = (*CHECKS, "learning_rate", "random_state")
-            raise AttributeError(f"{name}: a trainer has no such setting; {way_to(name, known)}")
-        else:
-            super().__setattr__(name, value)
-
-    def _change(self, name: str, value: Any) -> None:
-        if not self._running:
-            stepper = self._acquire()
-            try:
-                self._replace(name, value)
-            finally:
-                stepper.release()
-            return
-        if name == "loss":
-            raise RuntimeError("loss: it can't change during a run, whose targets were checked for it; start another run")
-        if name == "optimizer" and isinstance(value, LBFGS) != isinstance(self.optimizer, LBFGS):
-            raise RuntimeError("optimizer: 'lbfgs' can't begin or end during a run; start another run with it")
-        self._replace(name, value)  # the run reads it before each epoch and at its end
-
-    def _replace(self, name: str, value: Any) -> None:
-        before, wanted = self.__dict__[name], self._wanted
-        self.__dict__[name] = value
-        try:
-            self._wanted = self._new_native(wanted)
-            if not self._running:
-                self._apply()
-        except BaseException:
-            self.__dict__[name], self._wanted = before, wanted
-            raise
+    _wanted: Native  # all of them in the engine's form
 
     def _new_native(self, last: Native | None, moments: NDArray[Any] | None = None) -> Native:
         """Return the settings for native code. The default moments are the last ones if they continue, and else zeros."""
@@ -114,9 +70,7 @@ class Configured:
             self._check_lbfgs()
         self._check_factors()
         if self.n_shards is not None:
-            from fastnn._sharded.arguments import check_settings
-
-            check_settings(self, self.n_shards)
+            check_for_shards(self.n_shards, self.batch_size, self.loss, self.optimizer, lazy_updates=self.lazy_updates)
         scheduled = self._scheduled()
         loss, optimizer, kind = self._native_loss(), self._native_optimizer(scheduled), type(self.optimizer)
         if last is not None and loss.n_targets != last.settings.loss.n_targets:
@@ -277,60 +231,7 @@ class Configured:
         except MemoryError:
             raise MemoryError(f"optimizer: there is no memory for {count} moments of {size} parameters") from None
 
-    def _start(self, native: Native, updates: int) -> None:
-        """Make the stepper. It is never replaced, because compiled code may have its address."""
-        stepper = _core.Stepper(self.model._network, native.settings, updates)
-        self.__dict__.update(_stepper=stepper, _native=native, _wanted=native)  # without the checks of assignments
-
-    def _apply(self) -> bool:
-        """Pass the wanted settings to the engine, and return whether a run must begin anew. The caller holds the stepper."""
-        before, native, stepper = self._native, self._wanted, self._stepper
-        if native is before:
-            return False
-        stepper.configure(native.settings)
-        if native.start is not before.start:
-            stepper.updates = 0
-        self._native = native
-        return not native.goes_on(before)
-
-    def _end_run(self) -> None:
-        """Let settings take effect at once again, and release the stepper."""
-        self.__dict__["_running"] = False
-        try:
-            self._apply()
-        finally:
-            self._stepper.release()
-
-    @property
-    def _loss(self) -> NativeLoss:
-        return self._wanted.settings.loss
-
-    @property
-    def _updates(self) -> int:
-        return self._stepper.updates if self._wanted.start is self._native.start else 0
-
-    @property
-    def _moments(self) -> NDArray[Any]:
-        return self._wanted.settings.moments
-
     def _check_epochs(self, epochs: Any) -> None:
         """Raise ValueError if no parameters would enter the average in this number of epochs."""
         if self.averaging is not None:
             self.averaging.check_epochs("epochs", integer("epochs", epochs, low=0))
-
-    @property
-    def _average(self) -> NativeAveraging | None:
-        return self._wanted.settings.averaging
-
-    def _acquire(self) -> _core.Stepper:
-        """Acquire the stepper for one caller at a time, with the current settings. The caller must release it."""
-        stepper: _core.Stepper = self._stepper
-        if not stepper.acquire():
-            raise RuntimeError("this trainer is already running, in another thread or in the caller of a callback")
-        if self._wanted is not self._native:
-            try:
-                self._apply()
-            except BaseException:
-                stepper.release()
-                raise
-        return stepper

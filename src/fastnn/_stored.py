@@ -22,7 +22,6 @@ from fastnn._storage.describe import described, embeddings_of
 from fastnn._storage.write_file import FilePath
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 _NOT_ATTRIBUTES = frozenset({"_network", "_rng", "_shared"})
@@ -30,8 +29,6 @@ _NOT_ATTRIBUTES = frozenset({"_network", "_rng", "_shared"})
 
 class Stored(Parameters):
     """Saving, loading, copying and pickling; a base of `MLP`."""
-
-    _rng: np.random.Generator
 
     def _begin(self, sizes: tuple[int, ...], hidden: Sequence[Activation], output: Activation, **options: Any) -> None:
         """Initialize as a network of zeros, by the constructor of `MLP` and not by that of a subclass."""

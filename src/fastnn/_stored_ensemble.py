@@ -84,5 +84,5 @@ def _models_of(
             if not 0 <= first < k:
                 raise ValueError(f"member {k} has the random generator of member {first}")
             rng, config = generator_of(models[first]), config | {"rng": configs[first]["rng"]}
-        models.append(loaded_model(config, by_member[str(k)], custom, rng))
+        models.append(loaded_model(MLP, config, by_member[str(k)], custom, rng))
     return models

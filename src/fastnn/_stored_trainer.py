@@ -11,11 +11,12 @@ from fastnn import _custom, _state
 from fastnn._checks import seeds as _seeds
 from fastnn._checks.options import explained
 from fastnn._checks.scalars import integer, real
+from fastnn._configured import Configured
 from fastnn._custom import CustomActivation
 from fastnn._engine import core as _core
 from fastnn._model import MLP
 from fastnn._setting_checks import FACTORS, OPTIONS
-from fastnn._settings import Configured, Native
+from fastnn._settings import Native
 from fastnn._storage import models as _saved_models
 from fastnn._storage.describe import described, layer_settings_of, loss_of, optimizer_of
 from fastnn._storage.write_file import FilePath
@@ -52,6 +53,8 @@ class _Part:
 
 class StoredTrainer(Configured):
     """Saving, loading, copying and pickling; a base of `Trainer`."""
+
+    model: MLP
 
     _stepper: _core.Stepper = _Part()  # type: ignore[assignment]
     _native: Native = _Part()  # type: ignore[assignment]

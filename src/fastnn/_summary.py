@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
+from fastnn._architecture import Architecture
 from fastnn._layer_settings import EMBEDDED
 from fastnn._views import Kinds, layers_of
-
-if TYPE_CHECKING:
-    from fastnn._parameters import Parameters
 
 
 @dataclass(frozen=True)
@@ -144,7 +141,7 @@ def _begin(layer: int | None) -> str:
     return "" if layer is None else f"layer {layer}" if layer else "inputs"
 
 
-def summary_of(model: Parameters, parameters: Kinds, storage_bytes: int) -> Summary:
+def summary_of(model: Architecture, parameters: Kinds, storage_bytes: int) -> Summary:
     """Return the summary of a model, given its parameters by kind and the size of its storage."""
     layers, n_members = [], 1 if model.shared is None else model.shared.n_members
     widths = [len(parameters["weights"][0]), *model.layer_sizes[1:]]  # type: ignore[arg-type]

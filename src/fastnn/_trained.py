@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from fastnn._averaging import Averaging
 from fastnn._checks.options import explained
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 class Trained(InitializedFromData):
     """Training in one call; a base of `MLP`."""
+
+    _trainer_class: ClassVar[type[Any]]  # `Trainer`, whose file sets it: trainers know of models, and not the reverse
 
     @explained
     def fit(
@@ -142,11 +144,8 @@ class Trained(InitializedFromData):
         >>> MLP((1, 16, 1), "tanh", random_state=0).fit(X, X**2, epochs=3).epochs
         3
         """
-        from fastnn._trainer import Trainer
-
-        model: Any = self  # an MLP
-        trainer = Trainer(
-            model,
+        trainer = self._trainer_class(
+            self,
             loss,
             optimizer,
             batch_size=batch_size,
@@ -172,7 +171,7 @@ class Trained(InitializedFromData):
             with constructing(comm):  # so that an error is raised on all ranks
                 trainer._check_epochs(epochs)
         try:
-            return trainer.run(
+            history: History = trainer.run(
                 X,
                 y,
                 epochs,
@@ -182,6 +181,7 @@ class Trained(InitializedFromData):
                 callbacks=callbacks,
                 progress=progress,
             )
+            return history
         finally:
             if averaging is not None:
                 take_average(trainer)

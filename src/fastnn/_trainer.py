@@ -10,8 +10,10 @@ import numpy as np
 
 from fastnn._averaged_trainer import AveragedTrainer
 from fastnn._averaging import Averaging
-from fastnn._checks.options import explained, name_methods, refusal, without_unknown
+from fastnn._checks.options import explained, name_methods, names_of_options, refusal, without_unknown
 from fastnn._checks.scalars import integer
+from fastnn._checks.spellings import OPTIONS as OTHER_NAMES
+from fastnn._configured import source_of
 from fastnn._engine import core as _core
 from fastnn._engine.training_data import as_batch
 from fastnn._exported_trainer import ExportedTrainer
@@ -25,11 +27,12 @@ from fastnn._overridden import check_model, check_step
 from fastnn._progress import ProgressBar
 from fastnn._rates import LearningRate, Scheduled
 from fastnn._running import Running
-from fastnn._setting_checks import CHECKS
+from fastnn._setting_checks import CHECKS, REFUSED
+from fastnn._trained import Trained
 from fastnn._unwatched import is_unwatched, run_unchecked, run_unwatched
 from fastnn._watchers import check_watchers
 from fastnn.losses import Loss
-from fastnn.optimizers import LBFGS, Optimizer
+from fastnn.optimizers import LBFGS, OPTIMIZERS, Optimizer
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -122,6 +125,8 @@ class Trainer(GradientSteps, AveragedTrainer, ExportedTrainer):
     >>> trainer.l2 = 0.001  # from the next step on
     """
 
+    model: MLP
+
     @explained
     def __init__(
         self,
@@ -178,22 +183,10 @@ class Trainer(GradientSteps, AveragedTrainer, ExportedTrainer):
         if not isinstance(model, MLP):
             raise TypeError(f"model: expected MLP, got {type(model).__name__}")
         check_model(model)
-        given["_rng"] = _source(model, given.pop("random_state"))
+        given["_rng"] = source_of(model, given.pop("random_state"))
         self.__dict__.update(model=model, _epochs=0)
         self.__dict__.update({name: CHECKS[name](name, value) for name, value in given.items()})
         self._start(self._new_native(None), 0)
-
-    def _twin(self, model: MLP, random_state: Any) -> Trainer:
-        """Return a trainer with the same settings, unchecked, for another model of the same architecture.
-
-        This trainer must not have trained yet. The two share everything but moments, generator and average.
-        """
-        check_model(model)
-        trainer = Trainer.__new__(Trainer)
-        trainer.__dict__.update(self.__dict__)
-        trainer.__dict__.update(model=model, _rng=CHECKS["_rng"]("random_state", _source(model, random_state)))
-        trainer._start(trainer._twin_of_native(self._native), 0)
-        return trainer
 
     def _begin(self, model: MLP, loss: Loss, optimizer: Optimizer | LBFGS, **options: Any) -> None:
         Trainer.__init__(self, model, loss, optimizer, **options)
@@ -223,15 +216,6 @@ class Trainer(GradientSteps, AveragedTrainer, ExportedTrainer):
         if isinstance(self.optimizer, LBFGS):
             raise TypeError("learning_rate: 'lbfgs' has none; its search finds the length of each step")
         self.optimizer = dataclasses.replace(self.optimizer, learning_rate=value)
-
-    @property
-    def random_state(self) -> np.random.Generator:
-        """The generator for shuffling and dropout: the model's, unless the trainer was given another one or a seed."""
-        return self._rng
-
-    @random_state.setter
-    def random_state(self, value: Any) -> None:
-        self._rng = _source(self.model, value)
 
     @explained
     def run(
@@ -357,8 +341,12 @@ class Trainer(GradientSteps, AveragedTrainer, ExportedTrainer):
 
 
 name_methods(Trainer)
-
-
-def _source(model: MLP, random_state: Any) -> Any:
-    """Return the source of random numbers of a trainer with this parameter `random_state`."""
-    return model._rng if random_state is None else random_state
+Trained._trainer_class = Trainer
+_OPTIONS_OF_FIT = names_of_options(MLP.fit) - {"X", "y"} | {"learning_rate"}
+# Options of the model, of a run or of optimizers, and other libraries' names for them.
+Trainer._options_of_others = (
+    {other for other, names in OTHER_NAMES.items() if names[0] in _OPTIONS_OF_FIT}
+    | _OPTIONS_OF_FIT
+    | names_of_options(MLP.__init__)
+    | {field.name for kind in (*OPTIMIZERS.values(), LBFGS) for field in dataclasses.fields(kind)}
+) - {*CHECKS, *REFUSED, "learning_rate", "random_state"}

@@ -18,14 +18,14 @@ from fastnn._measures import Measures
 if TYPE_CHECKING:
     from fastnn._core import Run
     from fastnn._engine.training_data import TrainingData
-    from fastnn._trainer import Trainer
+    from fastnn._prepared import Prepared
 
 MOST_EPOCHS = 1000
 """The largest number of epochs of a run that uses the engine's arrays as its history, which are made for all epochs at once.
 Longer runs go through `Running`, and their histories grow."""
 
 
-def is_unwatched(trainer: Trainer, epochs: int, metrics: Any, callbacks: Any, progress: Any) -> bool:
+def is_unwatched(trainer: Prepared, epochs: int, metrics: Any, callbacks: Any, progress: Any) -> bool:
     """Return whether a run can be made by `run_unwatched`. Arguments that need a check may be measures or watchers."""
     if type(metrics) is not tuple or type(callbacks) is not tuple or metrics or callbacks or progress is not None:
         return False
@@ -33,7 +33,7 @@ def is_unwatched(trainer: Trainer, epochs: int, metrics: Any, callbacks: Any, pr
     return rates is not None and rates.is_constant and 0 < epochs <= MOST_EPOCHS
 
 
-def run_unchecked(trainer: Trainer, X: Any, y: Any, data: TrainingData, epochs: int) -> History:
+def run_unchecked(trainer: Prepared, X: Any, y: Any, data: TrainingData, epochs: int) -> History:
     """Train on `_unchecked_data` of a trainer. X and y are as the user passed them.
 
     A short run on large data takes a quarter less time if nothing reads the data before.
@@ -60,17 +60,17 @@ def run_unchecked(trainer: Trainer, X: Any, y: Any, data: TrainingData, epochs: 
         raise
 
 
-def _what_changes(trainer: Trainer) -> tuple[dict[str, Any], Any]:
+def _what_changes(trainer: Prepared) -> tuple[dict[str, Any], Any]:
     """Return what a run changes that diverges in its first epoch."""
     return {name: getattr(trainer, name) for name in ("_epochs", "_history")}, trainer._rng.bit_generator.state
 
 
-def _set_back(trainer: Trainer, state: tuple[dict[str, Any], Any]) -> None:
+def _set_back(trainer: Prepared, state: tuple[dict[str, Any], Any]) -> None:
     attributes, trainer._rng.bit_generator.state = state
     trainer.__dict__.update(attributes)
 
 
-def run_unwatched(trainer: Trainer, X: Any, data: TrainingData, epochs: int, *, checks_numbers: bool = False) -> History:
+def run_unwatched(trainer: Prepared, X: Any, data: TrainingData, epochs: int, *, checks_numbers: bool = False) -> History:
     """Train for a number of epochs at a constant learning rate, and return the history. `X` is as the user passed it.
 
     With `checks_numbers`, numbers that are not finite make the loss of the first epoch NaN.
@@ -113,7 +113,7 @@ def run_unwatched(trainer: Trainer, X: Any, data: TrainingData, epochs: int, *, 
     return history
 
 
-def _go_on(trainer: Trainer, data: TrainingData, run: Run, status: str, history: History) -> None:
+def _go_on(trainer: Prepared, data: TrainingData, run: Run, status: str, history: History) -> None:
     """Train to the end of a run whose first slice ended with this status."""
     rest = Epochs(trainer, data, run.n_epochs, history, Measures(trainer, (), data, None), [], run=run)
     rest.end_slice(status)

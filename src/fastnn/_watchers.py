@@ -14,7 +14,7 @@ from fastnn._history import History
 from fastnn._progress import ProgressBar
 
 if TYPE_CHECKING:
-    from fastnn._trainer import Trainer
+    from fastnn._configured import Configured
 
 EVENTS = ("on_train_begin", "on_epoch_end", "on_train_end")
 _SIGNATURES = "on_train_begin, on_epoch_end and on_train_end, all with (trainer, history)"
@@ -66,7 +66,7 @@ def _unknown(names: Iterable[str]) -> list[str]:
     return [name for name in names if name.startswith("on_") and name not in EVENTS]
 
 
-def notify(watchers: list[Any], event: str, trainer: Trainer, history: History) -> bool:
+def notify(watchers: list[Any], event: str, trainer: Configured, history: History) -> bool:
     """Call all watchers that have a method for the event; return whether one returned True, which stops the run.
 
     Raises
@@ -85,7 +85,7 @@ def notify(watchers: list[Any], event: str, trainer: Trainer, history: History) 
     return any(answers)
 
 
-def notify_end(watchers: list[Any], trainer: Trainer, history: History) -> None:
+def notify_end(watchers: list[Any], trainer: Configured, history: History) -> None:
     """Tell all watchers, in order, that the run has ended, even if one of them raises an exception."""
     if not watchers:
         return

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 from fastnn._checks import spellings as _spellings
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 _Function = TypeVar("_Function", bound=Callable[..., Any])
+Owner: TypeAlias = tuple[str, Collection[str], str]
+"""A function that has options, the options, and a text that says how to give one to it."""
+
+
+def owners_of_options(known: Collection[str]) -> Iterator[Owner]:
+    """Yield the public functions that have options, for an error of one with the options `known`. fastnn replaces this."""
+    yield from ()
 
 
 def explained(function: Callable[_P, _R]) -> Callable[_P, _R]:
@@ -113,39 +120,10 @@ def _renamed(option: str, known: Collection[str]) -> str | None:
 def _elsewhere(option: str, known: Collection[str]) -> str | None:
     """Return a text that names another function with the option, under this name or under fastnn's, or None."""
     for name in (*_spellings.OPTIONS.get(option, ()), option):
-        for owner, options, place in _owners(known):
+        for owner, options, place in owners_of_options(known):
             if name in options:
                 return f"use {place.format(owner=owner, option=_written(name))}"
     return None
-
-
-def _owners(known: Collection[str]) -> Iterator[tuple[str, Collection[str], str]]:
-    """Yield functions that have options, their options, and a text that says how to give one to them."""
-    import inspect
-
-    from fastnn import MLP, Trainer, callbacks, optimizers
-
-    of_fit = "" if "optimizer" in known else " of fit() or Trainer()"
-    kinds: list[Any] = [
-        optimizers.Adam,
-        *optimizers.OPTIMIZERS.values(),
-        optimizers.LBFGS,
-    ]  # most options are meant for Adam
-    for optimizer in kinds:
-        place = "optimizer={owner}({option})" + of_fit
-        yield optimizer.__name__, inspect.signature(optimizer).parameters, place
-    of_run = "" if "callbacks" in known else " of fit() or run()"
-    for callback in (callbacks.EarlyStopping, callbacks.TimeLimit, callbacks.ReduceOnPlateau):
-        place = "callbacks=[fastnn.callbacks.{owner}({option})]" + of_run
-        yield callback.__name__, inspect.signature(callback).parameters, place
-    if "layer_sizes" not in known:
-        yield (
-            "MLP",
-            set(inspect.signature(MLP).parameters) - {"random_state"},
-            "{owner}(…, {option}), where the model is made",
-        )
-    yield "Trainer", inspect.signature(Trainer).parameters, "{option} of fit() or Trainer()"
-    yield "run", inspect.signature(Trainer.run).parameters, "{option} of fit() or run()"
 
 
 def _similar(option: str, known: Collection[str]) -> str | None:

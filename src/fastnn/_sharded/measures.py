@@ -18,7 +18,7 @@ from fastnn._sharded.shards import Shards
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from fastnn._trainer import Trainer
+    from fastnn._configured import Configured
 
 
 class ShardedMeasures(Measures):
@@ -42,7 +42,7 @@ class ShardedMeasures(Measures):
     """
 
     def __init__(
-        self, trainer: Trainer, ranks: Ranks, metrics: Mapping[str, None], data: Shards, validation: Shards | None
+        self, trainer: Configured, ranks: Ranks, metrics: Mapping[str, None], data: Shards, validation: Shards | None
     ) -> None:
         self.trainer, self._ranks, self._held_out = trainer, ranks, validation
         self._found = None if validation is None else np.zeros((len(validation.numbers), 2))
@@ -74,7 +74,7 @@ class ShardedMetrics:
     """The built-in metrics on one set of rows."""
 
     def __init__(
-        self, trainer: Trainer, ranks: Ranks, metrics: Mapping[str, Metric | None], shards: Shards, prefix: str
+        self, trainer: Configured, ranks: Ranks, metrics: Mapping[str, Metric | None], shards: Shards, prefix: str
     ) -> None:
         self._ranks = ranks
         with ranks.agreed(Phase.VALUES):

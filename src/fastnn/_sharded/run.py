@@ -18,7 +18,7 @@ from fastnn._sharded.sums import GradientSum
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from fastnn._trainer import Trainer
+    from fastnn._configured import Configured
 
 # The number of epochs whose losses a run keeps until its caller reads them between two calls of `advance`.
 _MAX_EPOCHS = 1 << 16
@@ -47,7 +47,7 @@ class ShardedRun:
     first_epoch: int  # whose loss and seconds stand first in the arrays
     steps: int  # per epoch
 
-    def __init__(self, trainer: Trainer, ranks: Ranks, shards: Shards, scale: float, n_epochs: int) -> None:
+    def __init__(self, trainer: Configured, ranks: Ranks, shards: Shards, scale: float, n_epochs: int) -> None:
         assert trainer.n_shards is not None
         self.trainer, self._ranks, self._shards = trainer, ranks, shards
         self._network, self._stepper = network_of(trainer.model), trainer._stepper

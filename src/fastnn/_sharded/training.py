@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fastnn._engine.training_data import TrainingData
-    from fastnn._trainer import Trainer
+    from fastnn._prepared import Prepared
 
 # Instruction sets without fused multiply-add, whose results differ by rounding from those of all others.
 _OTHER_ROUNDING = ("baseline", "portable")
@@ -67,7 +67,7 @@ class ShardedTraining:
         The method `step` of `Trainer`, which a subclass must not override.
     """
 
-    def __init__(self, trainer: Trainer, step: Any) -> None:
+    def __init__(self, trainer: Prepared, step: Any) -> None:
         assert trainer.n_shards is not None
         self.trainer, self._step, self._n_shards = trainer, step, trainer.n_shards
         size = 1 if trainer.comm is None else trainer.comm.Get_size()
@@ -185,7 +185,7 @@ def _of_rows(data: TrainingData, prefix: str) -> dict[str, Any]:
     }
 
 
-def _any_counts(trainer: Trainer, data: TrainingData) -> bool:
+def _any_counts(trainer: Prepared, data: TrainingData) -> bool:
     weight = data.sample_weight
     if weight is not None and not weight.any():
         return False

@@ -13,8 +13,8 @@ from fastnn._watchers import notify, notify_end
 from fastnn.callbacks import Checkpoint
 
 if TYPE_CHECKING:
+    from fastnn._configured import Configured
     from fastnn._history import History
-    from fastnn._trainer import Trainer
 
 
 _SETTINGS = ("batch_size", "shuffle", "drop_last", "l1", "clip_norm", "clip_value")
@@ -35,25 +35,25 @@ class AgreedWatchers:
     def __init__(self, ranks: Ranks, watchers: list[Any]) -> None:
         self._ranks, self._watchers = ranks, watchers
 
-    def on_train_begin(self, trainer: Trainer, history: History) -> None:
+    def on_train_begin(self, trainer: Configured, history: History) -> None:
         """Call the callbacks, and check that they have left all ranks in the same state."""
         with self._ranks.agreed(Phase.CALLBACKS), self._ranks.interruptible():
             notify(self._watchers, "on_train_begin", trainer, history)
         self._check_same(trainer)
 
-    def on_epoch_end(self, trainer: Trainer, history: History) -> bool:
+    def on_epoch_end(self, trainer: Configured, history: History) -> bool:
         """Call the callbacks, and return whether one of them has stopped the run on any rank."""
         with self._ranks.agreed(Phase.CALLBACKS), self._ranks.interruptible():
             stop = notify(self._watchers, "on_epoch_end", trainer, history)
         self._check_same(trainer)
         return any(self._ranks.gather(stop))
 
-    def on_train_end(self, trainer: Trainer, history: History) -> None:
+    def on_train_end(self, trainer: Configured, history: History) -> None:
         """Call the callbacks, without a meeting: the run may have ended with an error of another rank."""
         with self._ranks.interruptible():
             notify_end(self._watchers, trainer, history)
 
-    def _check_same(self, trainer: Trainer) -> None:
+    def _check_same(self, trainer: Configured) -> None:
         parameters = {"parameters of the model": zlib.crc32(network_of(trainer.model).storage.data)}
         self._ranks.check_same(settings_of(trainer) | parameters)
 
@@ -71,7 +71,7 @@ def of_rank(ranks: Ranks, watchers: list[Any]) -> list[Any]:
     return [AgreedWatchers(ranks, others), *bars]
 
 
-def settings_of(trainer: Trainer) -> dict[str, Any]:
+def settings_of(trainer: Configured) -> dict[str, Any]:
     """Return the settings of a trainer that must be the same on all ranks, by name."""
     scheduled = {name: getattr(trainer, name) for name in _SCHEDULED}
     follows_schedules = any(callable(value) for value in vars(trainer.optimizer).values())

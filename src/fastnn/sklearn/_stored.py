@@ -213,7 +213,7 @@ class StoredEstimator(Fitting):
         state = config["random_state"]
         self._random_state = self.random_state if state is None else random_state_of(state)
         rng = _seeds.generator(self._random_state) if config["model_shares_random_state"] else None
-        self.network_ = loaded_model(config["model"], arrays, activations, rng)
+        self.network_ = loaded_model(MLP, config["model"], arrays, activations, rng)
         self._set_fitted(config)
         self._network_made_of = _by_hand.made_of(self)
         for name, prefix in _COPIES.items():
