@@ -75,7 +75,16 @@ def test_weights_that_sum_to_zero_are_refused(options, backend, monkeypatch):
     if backend == "portable":
         from fastnn._engine import portable as _portable
 
-        for module in ("_model", "_evaluated", "_settings", "_prepared", "_trainer", "_minimize", "sklearn._fitted"):
+        for module in (
+            "_model",
+            "_evaluated",
+            "_settings",
+            "_configured",
+            "_prepared",
+            "_trainer",
+            "_minimize",
+            "sklearn._fitted",
+        ):
             monkeypatch.setattr(f"fastnn.{module}._core", _portable)
     for library in LIBRARIES:
         with pytest.raises(ZeroDivisionError):

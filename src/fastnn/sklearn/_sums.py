@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.base import is_classifier
 
-from fastnn._native import loss_of, network_of
+from fastnn._engine.training_data import TrainingData
+from fastnn._evaluation import Evaluation
 from fastnn.sklearn._data import Rows, counted_rows, native_rows
 from fastnn.sklearn._shares import Blueprint, State
 
@@ -75,12 +76,12 @@ def sums(blueprint: Blueprint, state: State, X: Any, y: Any, sample_weight: Any)
     estimator = blueprint.estimator()
     X, y, weight = counted_rows(*blueprint.rows(estimator, X, y, sample_weight))
     trainer = blueprint.trainer(estimator, state, 1.0, np.random.Generator(np.random.MT19937(0)))
-    network = network_of(trainer.model)
     rows = Rows(native_rows(X, blueprint.dtype), estimator._native_target(y), weight)
-    total = float(len(y) if weight is None else weight.sum())
-    loss = total * float(network.gradient(loss_of(trainer), rows.X, rows.target, rows.labels, rows.weight))
-    outputs = network.predict(rows.X)
+    evaluation = Evaluation(trainer, TrainingData(rows.X, rows.target, rows.labels, rows.weight), has_loss=True)
+    outputs = evaluation.outputs()
     outputs = outputs.astype(np.result_type(X.dtype, outputs.dtype), copy=False)
+    total = float(len(y) if weight is None else weight.sum())
+    loss = total * evaluation.loss
     if is_classifier(estimator):
         nothing = np.zeros(blueprint.layer_sizes[-1])
         return Sums(total, loss, total * estimator._score_outputs(outputs, y, weight), nothing, nothing, nothing)
