@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _state
 from fastnn._checks import columns as _columns
-from fastnn._checks.floats import check_shape
+from fastnn._checks.floats import check_shape, unmasked
 from fastnn._checks.limits import MAX_UNITS
 from fastnn._checks.scalars import integer, real
 from fastnn._errors import DivergedError
@@ -95,7 +95,7 @@ class NeuralNetwork:
     def forward(self, X: ArrayLike) -> _Array:
         """Return the outputs (n, output_size) for inputs (n, input_size)."""
         _columns.check_same("X", _columns.names_of("X", X), self._model.feature_names)
-        rows = np.atleast_2d(np.asarray(X))
+        rows = np.atleast_2d(unmasked("X", X))
         (self.h1,) = self._model.hidden_activations(rows)
         self.y_pred = self._model.predict(rows)
         return self.y_pred
@@ -108,8 +108,8 @@ class NeuralNetwork:
         ValueError
             If the rows are not as many as those of the last `forward`, or the shapes of outputs and targets do not fit.
         """
-        rows, predicted = np.atleast_2d(np.asarray(X, dtype=np.float64)), np.atleast_2d(np.asarray(y_pred))
-        truth = np.asarray(y_true)
+        rows, predicted = (np.atleast_2d(unmasked(name, given)) for name, given in (("X", X), ("y_pred", y_pred)))
+        rows, truth = rows.astype(np.float64, copy=False), unmasked("y_true", y_true)
         n_forward = len(self.h1) if hasattr(self, "h1") else 0
         if len(rows) != n_forward:
             raise ValueError(f"X: expected the rows of the last call of forward, which had {n_forward}, got {len(rows)}")

@@ -29,9 +29,16 @@ def float_type(*arrays: NDArray[Any], prefix: str = "") -> np.dtype[np.floating[
     return np.promote_types(ufunc_type(np.result_type(*arrays), prefix), np.float32)
 
 
+def unmasked(argument: str, values: Any) -> NDArray[Any]:
+    """Return `values` as an array, or raise ValueError for masked elements, beneath which there may be any number."""
+    if type(values) is not np.ndarray and np.ma.is_masked(values):
+        raise ValueError(f"{argument}: expected no masked elements, got an array with some; .filled() gives them values")
+    return np.asarray(values)
+
+
 def as_float(argument: str, values: ArrayLike) -> Array:
     """Return `values` as an array of float32 or float64."""
-    array = np.asarray(values)
+    array = unmasked(argument, values)
     return array.astype(float_type(array, prefix=f"{argument}: "), copy=False)
 
 

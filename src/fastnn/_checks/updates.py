@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from fastnn._checks.floats import Array
+from fastnn._checks.floats import Array, unmasked
 from fastnn._checks.scalars import integer
 
 if TYPE_CHECKING:
@@ -100,5 +100,4 @@ def _check_writable(argument: str, array: object) -> None:
         raise TypeError(f"{argument}: expected a floating-point ndarray to change in place, got {kind}")
     if not array.flags.writeable:
         raise ValueError(f"{argument}: expected an array to change in place, got a read-only one")
-    if type(array) is not np.ndarray and np.ma.is_masked(array):
-        raise ValueError(f"{argument}: expected no masked elements, got an array with some")
+    unmasked(argument, array)

@@ -10,6 +10,7 @@ import numpy as np
 
 from fastnn._checks import columns as _columns
 from fastnn._checks import ways_out as _ways_out
+from fastnn._checks.floats import unmasked
 from fastnn._checks.scalars import shown
 from fastnn._engine import core as _core
 
@@ -79,9 +80,8 @@ def _array_of(argument: str, value: Any) -> NDArray[Any]:
     if hasattr(value, "tocsr"):  # one row
         return np.asarray(value.toarray())
     if isinstance(value, np.ndarray):
-        if np.ma.is_masked(value):
-            raise ValueError(f"{argument}: expected no masked elements, got an array with some; .filled() gives them values")
-    elif hasattr(type(value), "__dlpack_device__"):
+        return unmasked(argument, value)
+    if hasattr(type(value), "__dlpack_device__"):
         return _handed_over(argument, value)
     _refuse_times(argument, value)
     try:

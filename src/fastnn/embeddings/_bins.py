@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from fastnn._checks.floats import unmasked
 from fastnn._checks.option_classes import option_class
 from fastnn._checks.scalars import has_elements, integer, real, shown
 from fastnn.embeddings._base import Embedding, check_one_per_column, checked_columns
@@ -107,7 +108,7 @@ def quantile_bins(
     >>> quantile_bins([[0.0], [1.0], [2.0], [3.0], [4.0]], n_bins=2)
     ((0.0, 2.0, 4.0),)
     """
-    array = np.asarray(X)
+    array = unmasked("X", X)
     if array.ndim != 2 or array.dtype.kind not in "fiub":
         raise ValueError(f"X: expected a matrix of numbers, got shape {array.shape} of {array.dtype}")
     chosen = tuple(range(array.shape[1])) if columns is None else checked_columns(columns)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from fastnn._checks.floats import unmasked
 from fastnn._checks.option_classes import option_class
 from fastnn._checks.scalars import flag, real
 from fastnn.losses._base import Loss
@@ -199,7 +200,7 @@ class Cosine(Loss):
 
 
 def _outputs(outputs: ArrayLike) -> NDArray[Any]:
-    array = np.asarray(outputs)
+    array = unmasked("outputs", outputs)
     return array if array.dtype.kind == "f" else array.astype(np.float64)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from fastnn._checks.floats import Array, as_float
+from fastnn._checks.floats import Array, as_float, unmasked
 from fastnn._checks.predictions import one_hot
 from fastnn._custom import CustomActivation
 from fastnn.embeddings import resolve, stage_width
@@ -226,7 +226,7 @@ def takes_as_labels(loss: Loss, y: NDArray[Any]) -> bool:
 def _targets(loss: Loss, y: ArrayLike, row_weights: NDArray[np.float64], n_out: int, dtype: DTypeLike) -> Array:
     n_rows = len(row_weights)
     n_targets = loss.n_targets(n_out)
-    given: NDArray[Any] = np.asarray(y)
+    given = unmasked("y", y)
     if takes_as_labels(loss, given) and loss.missing == "ignore":
         row_weights = np.where(given == -1, 0.0, row_weights)  # such a row may have any label
     targets = as_float("y", one_hot("y", given, n_out, row_weights) if loss.takes_labels else given)

@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fastnn._checks.floats import FLOAT_TYPES, Array, as_float, ufunc_type
+from fastnn._checks.floats import FLOAT_TYPES, Array, as_float, ufunc_type, unmasked
 
 __all__ = ["AlongAxis", "Elementwise", "Float64", "along_axis", "elementwise"]
 __dir__ = __all__.copy
@@ -61,7 +61,7 @@ def elementwise(formula: Callable[[Float64], Float64]) -> Elementwise:
         where: NDArray[np.bool_] | bool = True,
         dtype: DTypeLike | None = None,
     ) -> Any:
-        given = np.asarray(x)
+        given = unmasked("x", x)
         result_type = ufunc_type(given.dtype) if dtype is None else np.dtype(dtype)
         if result_type not in FLOAT_TYPES:
             raise TypeError(f"dtype: expected float16, float32 or float64, got {result_type}")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastnn._checks.floats import Array, check_shape, float_type
+from fastnn._checks.floats import Array, check_shape, float_type, unmasked
 from fastnn._checks.scalars import integer
 from fastnn.reference.activations import ACTIVATIONS, Activation, named
 
@@ -61,7 +61,7 @@ def linear(
     if n_threads is not None:
         integer("n_threads", n_threads, low=1)
     function = named(activation)
-    given = [np.asarray(x), np.asarray(w)] + ([] if b is None else [np.asarray(b)])
+    given = [unmasked("x", x), unmasked("w", w)] + ([] if b is None else [unmasked("b", b)])
     inputs, weights, *bias = (array.astype(float_type(*given), copy=False) for array in given)
     _check_layer(inputs, weights)
     z = inputs @ weights
@@ -122,7 +122,7 @@ def linear_grad(
         allowed = ", ".join(repr(name) for name, entry in ACTIVATIONS.items() if entry.uses == "output")
         message = f"activation: expected one of {allowed}, got {function.name!r}"
         raise ValueError(f"{message}, whose derivative does not follow from its output")
-    given = [np.asarray(array) for array in (x, w, a, grad_a)]
+    given = [unmasked(name, array) for name, array in (("x", x), ("w", w), ("a", a), ("grad_a", grad_a))]
     inputs, weights, outputs, grad_outputs = (array.astype(float_type(*given), copy=False) for array in given)
     _check_layer(inputs, weights)
     if weights.ndim > 2:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastnn._checks.floats import unmasked
 from fastnn._checks.scalars import real
 from fastnn._checks.updates import Arrays, State, apart, check_state, checked_grads, checked_params
 from fastnn.optimizers import OPTIMIZERS, SGD, AdaGrad, Adam, AdamW, Lion, NAdam, Optimizer, RMSProp
@@ -327,7 +328,7 @@ def _update(
     """Check all arguments, and make one update by the formula of that name."""
     learning_rate, constants = real("learning_rate", learning_rate, low=0.0), Constants(**optimizer.coefficients)
     arrays = checked_params(params)
-    gradients = checked_grads(grads, arrays, lambda argument, grad: np.asarray(grad))
+    gradients = checked_grads(grads, arrays, unmasked)
     check_state(state, name, STATES[name], arrays)
     written = [*arrays, *(moment for kept in RULES[name].moments for moment in state.get(kept, []))]
     # Squares of gradients must fit into their type.
