@@ -291,3 +291,24 @@ def test_dropout_factors_follow_schedules() -> None:
     full = MLPRegressor(**options).fit(CODES, VALUES)
     half = MLPRegressor(**options, dropout_factor=0.5).fit(CODES, VALUES)
     assert len({each.predict(CODES)[0] for each in (off, full, half)}) == 3
+
+
+@pytest.mark.parametrize("how", ["warm_start", "partial_fit"])
+@pytest.mark.parametrize(("first", "then"), [(None, [0]), ([0], [1]), ([0], None), ([0], [0, 1])])
+def test_other_columns_of_categories_are_refused_when_a_fit_goes_on(how, first, then):
+    X = np.arange(60.0).reshape(20, 3) % 4
+    y = X.sum(axis=1)
+    model = MLPRegressor(max_iter=2, warm_start=True, categorical_features=first, random_state=0).fit(X, y)
+    go_on = model.fit if how == "warm_start" else model.partial_fit
+    go_on(X, y)
+    model.set_params(categorical_features=then)
+    with pytest.raises(ValueError, match="^categorical_features: expected the columns .*, as fitted, got"):
+        go_on(X, y)
+    model.set_params(categorical_features=first)
+    go_on(X, y)
+
+
+def test_sparse_targets_are_refused():
+    sparse = pytest.importorskip("scipy.sparse")
+    with pytest.raises(TypeError, match="^y: expected an array, got a sparse matrix; .toarray"):
+        MLPRegressor().fit(np.ones((6, 2)), sparse.csr_matrix(np.ones((6, 2))))

@@ -102,6 +102,25 @@ def encoded_inputs(estimator: Any, X: Any, *, reset: bool) -> Any:
     return encoded
 
 
+def check_columns(estimator: Any, X: Any) -> None:
+    """Raise ValueError if the columns of categories are not those of the fit that is to continue.
+
+    Columns that are chosen by their types are those of the fit: a batch may have other types.
+    """
+    wanted, fitted = getattr(estimator, "categorical_features", None), ()
+    if isinstance(wanted, str):
+        return
+    if has_categories(estimator):
+        fitted = estimator._category_columns.columns
+    names = getattr(estimator, "feature_names_in_", None)
+    columns = () if wanted is None else _chosen(wanted, _table(X), names)
+    if columns != fitted:
+        raise ValueError(
+            f"categorical_features: expected the columns {list(fitted)}, as fitted, got {list(columns)}; a fit without "
+            "warm_start begins with a new network"
+        )
+
+
 def remember(estimator: Any, found: CategoryColumns) -> None:
     """Set the attributes of an estimator whose data have these columns of categories."""
     estimator._category_columns, estimator.categories_ = found, list(found.categories)

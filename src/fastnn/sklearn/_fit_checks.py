@@ -116,8 +116,10 @@ class FitChecks(WithCoefs, BaseEstimator):  # type: ignore[misc]
         first = not goes_on or not is_fitted(self)
         if not first:
             check_members(self)
+        given = X
         X, y = self._check_target(X, y, reset=first, incremental=incremental)
         if not first:
+            _categories.check_columns(self, given)
             self._check_outputs("y", y, self.n_outputs_)
             _by_hand.check_trainable(self)
         embeddings = _categories.embeddings_of(self)

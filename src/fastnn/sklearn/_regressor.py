@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.base import RegressorMixin
 
 from fastnn._engine import arrays as _arrays
@@ -323,6 +324,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
     # ---- Methods that the base calls ----
 
     def _check_target(self, X: Any, y: Any, *, reset: bool, incremental: bool) -> tuple[Any, Any]:
+        if issparse(y):
+            raise TypeError("y: expected an array, got a sparse matrix; .toarray() makes it one")
         return checked_pair(self, X, y, numeric=True, reset=reset)
 
     def _output(self) -> tuple[str, Loss]:
