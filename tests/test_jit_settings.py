@@ -8,11 +8,14 @@ from _helpers import data
 
 import fastnn
 from fastnn import MLP, SGD, Adam, Trainer, losses
+from fastnn.embeddings import Categorical
 from fastnn.schedules import Cosine
 
 pytest.importorskip("numba")
 
 import numba
+
+from fastnn import jit
 
 X, Y = data(16, 3, 2)
 LABELS = (Y[:, 0] > 0).astype(np.int64)
@@ -98,3 +101,35 @@ def test_labels_raise_after_assigning_a_loss_that_takes_none():
         step(X, LABELS)
     np.testing.assert_array_equal(trainer.model.to_vector(), before)
     trainer.step(X, Y)  # the trainer is not locked
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_lazy_updates_of_tables_are_refused(lazy):
+    model = MLP((4, 8, 1), embeddings=Categorical(0, n_categories=5), random_state=0)
+    trainer = Trainer(model, lazy_updates=lazy, n_threads=1)
+    if lazy:
+        with pytest.raises(TypeError, match="^lazy_updates: expected False for steps in compiled code, got True"):
+            jit.as_numba(trainer)
+    else:
+        assert jit.as_numba(trainer) is not None
+
+
+@pytest.mark.parametrize("name", ["step", "step_gradient", "accumulate", "apply"])
+@pytest.mark.parametrize("place", ["class", "object"])
+def test_own_methods_of_trainers_are_refused(name, place):
+    def own(self, *arguments):
+        raise AssertionError
+
+    kind = type("Own", (Trainer,), {name: own} if place == "class" else {})
+    trainer = kind(MLP((4, 8, 1), random_state=0))
+    if place == "object":
+        setattr(trainer, name, own)
+    with pytest.raises(TypeError, match=f"^trainer: Own has a method {name} of its own, which compiled code doesn't call"):
+        jit.as_numba(trainer)
+
+
+@pytest.mark.parametrize("name", ["predict", "loss", "gradient", "vjp", "jacobian"])
+def test_own_methods_of_models_are_refused(name):
+    kind = type("Own", (MLP,), {name: lambda self, *arguments: None})
+    with pytest.raises(TypeError, match=f"^model: Own has a method {name} of its own, which compiled code doesn't call"):
+        jit.as_numba(kind((4, 8, 1)))

@@ -318,3 +318,19 @@ def test_calls_of_a_model_are_those_of_its_predict():
     shifted, X = Shifted((2, 3, 1), random_state=0), np.ones((4, 2))
     np.testing.assert_array_equal(shifted(X), shifted.predict(X))
     np.testing.assert_array_equal(shifted(X), MLP((2, 3, 1), random_state=0)(X) + 1)
+
+
+class WithPredict(MLP):
+    def predict(self, X, **options):
+        return 100 + super().predict(X, **options)
+
+
+@pytest.mark.parametrize("place", ["class", "object"])
+def test_metrics_refuse_an_own_predict(place):
+    X, y = np.ones((4, 2)), np.ones(4)
+    model = (WithPredict if place == "class" else MLP)((2, 3, 1), random_state=0)
+    if place == "object":
+        model.predict = lambda X, **options: np.zeros(len(X))
+    model.fit(X, y)  # which needs no predictions
+    with pytest.raises(TypeError, match="^metrics: .* has a method predict of its own, which training doesn't call"):
+        model.fit(X, y, metrics=["mse"])

@@ -20,6 +20,7 @@ from fastnn._engine.losses import builtin_losses
 from fastnn._exported import Exported
 from fastnn._initializers import check_init, initialize, initialize_projections
 from fastnn._layer_settings import EMBEDDED
+from fastnn._overridden import check_for_compiled_code
 from fastnn._shared_ensemble import SharedEnsemble, check_shared, refuse_residual
 from fastnn._trained import Trained
 
@@ -137,7 +138,8 @@ class MLP(Trained, Differentiated, Exported):
     these attributes and the random generator with the original. Files contain only the network.
 
     Training runs in native code, which does not call methods that a subclass overrides. It therefore raises TypeError if
-    a subclass overrides ``loss`` or ``gradient``, or if the model has a method ``forward`` or ``backward``.
+    a subclass overrides ``loss`` or ``gradient``, or if the model has a method ``forward`` or ``backward``. Metrics raise it
+    if ``predict`` is overridden.
 
     Examples
     --------
@@ -234,6 +236,7 @@ class MLP(Trained, Differentiated, Exported):
     @property
     def _native_handle(self) -> tuple[tuple[int, int, int], _core.Network]:
         """Return `_native_model`, and the object that keeps its address valid."""
+        check_for_compiled_code(self, "model")
         network = self._network
         network.bind(builtin_losses)
         return (network.address, network.layer_sizes[0], network.layer_sizes[-1]), network

@@ -1,26 +1,46 @@
-"""Errors for methods of a subclass that training in native code would not call."""
+"""Errors for methods of a subclass, or of an object, that native code would not call."""
 
 from __future__ import annotations
 
 import functools
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
-from fastnn._derivatives import Differentiated
+if TYPE_CHECKING:
+    from fastnn._derivatives import Differentiated
 
-_COMPUTING = frozenset({"forward", "backward", "loss", "gradient"})
+_COMPUTING = ("forward", "backward", "loss", "gradient")
+_OF_COMPILED_CODE = {
+    "model": ("predict", "loss", "gradient", "vjp", "jacobian"),
+    "trainer": ("step", "step_gradient", "accumulate", "apply"),
+}
 
 
 def check_model(model: Differentiated) -> None:
     """Raise TypeError if a model overrides a method that training in native code would not call."""
-    kind: Any = type(model)
-    own = _own_methods(kind)
-    if not own and _COMPUTING.isdisjoint(model.__dict__):
-        return
-    for name in own | (_COMPUTING & model.__dict__.keys()):
+    for name in _own_methods(model, _COMPUTING):
         raise TypeError(
             f"model: {type(model).__name__} has a method {name} of its own, which training doesn't call: it computes in "
             "native code. loss= and activation= take functions made by fastnn.jit; a loop of your own can use "
             "model.gradient and fastnn.ops"
+        )
+
+
+def check_predict(model: Differentiated) -> None:
+    """Raise TypeError if a model overrides `predict`, which the metrics of a training would not call."""
+    for name in _own_methods(model, ("predict",)):
+        raise TypeError(
+            f"metrics: {type(model).__name__} has a method {name} of its own, which training doesn't call: it computes in "
+            "native code. A callback can compute measures of model.predict"
+        )
+
+
+def check_for_compiled_code(owner: Any, argument: str) -> None:
+    """Raise TypeError if a model or a trainer overrides a method that compiled code would not call."""
+    for name in _own_methods(owner, _OF_COMPILED_CODE[argument]):
+        raise TypeError(
+            f"{argument}: {type(owner).__name__} has a method {name} of its own, which compiled code doesn't call: it uses "
+            "native code. A function that Numba compiles can do the same with what the method returns"
         )
 
 
@@ -33,6 +53,14 @@ def check_step(trainer: Any, step: Any) -> None:
         )
 
 
-@functools.lru_cache(maxsize=64)
-def _own_methods(kind: Any) -> frozenset[str]:
-    return frozenset(name for name in _COMPUTING if getattr(kind, name, None) is not getattr(Differentiated, name, None))
+def _own_methods(owner: Any, names: tuple[str, ...]) -> Iterator[str]:
+    """Yield those of the names that an object has itself, or by a class that is not fastnn's."""
+    kind: Any = type(owner)
+    yield from _of_class(kind, names)
+    yield from (name for name in names if name in owner.__dict__)
+
+
+@functools.lru_cache(maxsize=256)
+def _of_class(kind: Any, names: tuple[str, ...]) -> tuple[str, ...]:
+    methods = ((name, getattr(kind, name)) for name in names if hasattr(kind, name))
+    return tuple(name for name, method in methods if not str(getattr(method, "__module__", "")).startswith("fastnn."))

@@ -10,6 +10,7 @@ from fastnn._checks import columns as _columns
 from fastnn._configured import Configured
 from fastnn._engine import core as _core
 from fastnn._engine.training_data import TrainingData, apart_from, check_complete_batch, training_data
+from fastnn._overridden import check_for_compiled_code
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -95,8 +96,9 @@ class Prepared(Configured):
     def _native_handle(self) -> tuple[tuple[int, int, int, int], _core.Stepper]:
         """Return `_native_trainer`, and the object that keeps its address valid."""
         self._check_single_steps()
-        if self._needs_sparse_rows:
-            raise TypeError("lazy_updates: expected False for steps in compiled code, whose rows are dense, got True")
+        check_for_compiled_code(self, "trainer")
+        if self.lazy_updates:
+            raise TypeError("lazy_updates: expected False for steps in compiled code, got True")
         rate = self.optimizer.learning_rate
         if callable(rate):
             raise TypeError(f"trainer: expected a learning rate that is a number, got the schedule {rate!r}")
