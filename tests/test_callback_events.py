@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from _helpers import data
 
-from fastnn import MLP, DivergedError, Trainer
-from fastnn.callbacks import Checkpoint, EarlyStopping, ProgressBar, TimeLimit
+from fastnn import MLP, SGD, DivergedError, Trainer
+from fastnn.callbacks import Checkpoint, CSVLog, EarlyStopping, ProgressBar, TimeLimit
 
 X, Y = data(20, 2, 1)
 
@@ -188,3 +188,48 @@ def test_callbacks_may_append_to_the_history():
     assert trainer.updates == 4
     assert history.epochs == 8
     assert (history["loss"][::2] > 0).all()
+
+
+class _Frame:
+    """A data frame, as far as names of columns go."""
+
+    columns = ("a", "b", "c")
+
+    def __init__(self, values):
+        self._values = values
+
+    def __array__(self, dtype=None, copy=None):
+        return self._values
+
+
+@pytest.mark.parametrize("refusing", ["monitor", "folder", "schedule", "callback"])
+def test_a_refused_run_leaves_names_history_files_and_callbacks(refusing, tmp_path):
+    def fail(trainer, history):
+        raise KeyError("mine")
+
+    log, path = [], tmp_path / "log.csv"
+    path.write_text("old")
+    first, last = Watch(log, "first"), Watch(log, "last")
+    trainer = Trainer(MLP((3, 4, 1), random_state=0), optimizer=SGD(0.01), random_state=0)
+    trainer.run(np.ones((20, 3)), np.ones(20), 2)
+    history = trainer.history
+    others = {"monitor": EarlyStopping("x"), "folder": CSVLog(tmp_path / "missing" / "log.csv"), "callback": last}
+    callbacks = [
+        first,
+        *([CSVLog(path)] if refusing == "monitor" else []),
+        *([others[refusing]] if refusing in others else []),
+    ]
+    if refusing == "callback":
+        last.on_train_begin = fail
+    if refusing == "schedule":
+        trainer.learning_rate = lambda steps: -np.ones(len(steps))
+    before = trainer.model.to_vector()
+    with pytest.raises((ValueError, OSError, KeyError)):
+        trainer.run(_Frame(np.ones((20, 3))), np.ones(20), 5, callbacks=callbacks)
+    assert trainer.history is history
+    assert trainer.epochs == 2
+    assert trainer.model.feature_names is None
+    assert path.read_text() == "old"
+    np.testing.assert_array_equal(trainer.model.to_vector(), before)
+    events = [event for name, event, _ in log if name == "first"]
+    assert events in ([], ["begin", "end"])

@@ -49,6 +49,7 @@ class Monitor(Checked):
         "mode": _mode,
     }
 
+    _only_checks = True  # when a run begins
     monitor: str | None
     patience: int
     min_delta: float

@@ -11,7 +11,7 @@ from fastnn._engine.training_data import check_complete_batch
 from fastnn._epochs import Epochs
 from fastnn._history import History
 from fastnn._measures import Measures
-from fastnn._watchers import notify, notify_end
+from fastnn._watchers import notify_begin, notify_end
 from fastnn.optimizers import LBFGS
 
 if TYPE_CHECKING:
@@ -92,7 +92,9 @@ class Running:
         """
         self.trainer._acquire()
         try:
-            state = self.trainer.__dict__
+            trainer, state = self.trainer, self.trainer.__dict__
+            self._before = {name: getattr(trainer, name) for name in ("_epochs", "_history")}
+            self._names, self._updates = trainer.model._feature_names, trainer._stepper.updates
             state["_epochs"], state["_history"] = self.epochs, self.history
             if "training" not in self.__dict__:
                 self.training = Epochs(
@@ -130,9 +132,21 @@ class Running:
         except KeyboardInterrupt as error:
             error.history = self.history  # type: ignore[attr-defined]
             raise
+        except ArithmeticError:  # a loss that is not finite, or weights that sum to 0: the run has begun
+            raise
+        except Exception:
+            self.take_back()
+            raise
         finally:
             self.release()
         return self.history
+
+    def take_back(self) -> None:
+        """Undo what the run has changed, if it was refused before its first step: by a callback, or by a schedule."""
+        trainer = self.trainer
+        if self.history.epochs == 0 and trainer._stepper.updates == self._updates:
+            trainer.__dict__.update(self._before)
+            trainer.model._feature_names = self._names
 
     @property
     def is_watched(self) -> bool:
@@ -142,7 +156,7 @@ class Running:
     def begin(self) -> None:
         """Tell the watchers that the run begins. From now on, settings that are assigned wait for the end of an epoch."""
         self.trainer.__dict__["_running"] = True
-        notify(self._watchers, "on_train_begin", self.trainer, self.history)
+        notify_begin(self._watchers, self.trainer, self.history)
 
     def tell_end(self) -> None:
         """Tell the watchers that the run has ended, also after an exception."""

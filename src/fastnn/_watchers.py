@@ -79,10 +79,31 @@ def notify(watchers: list[Any], event: str, trainer: Configured, history: Histor
     called = [watcher for watcher in watchers if hasattr(watcher, event)]
     answers = [getattr(watcher, event)(trainer, history) for watcher in called]
     for watcher, answer in zip(called, answers, strict=True):
-        expected = "None" if event == "on_train_begin" else "True to stop, or False or None"
-        if answer is not None and (not isinstance(answer, bool | np.bool_) or (answer and event == "on_train_begin")):
-            raise TypeError(f"callbacks: {event} of {watcher!r} must return {expected}, got {answer!r}")
+        if answer is not None and not isinstance(answer, bool | np.bool_):
+            raise TypeError(f"callbacks: {event} of {watcher!r} must return True to stop, or False or None, got {answer!r}")
     return any(answers)
+
+
+def notify_begin(watchers: list[Any], trainer: Configured, history: History) -> None:
+    """Tell all watchers that the run begins. If one refuses, tell those before that it has ended.
+
+    Those with a class attribute `_only_checks` come first, so that they can refuse before others replace files.
+
+    Raises
+    ------
+    TypeError
+        If a watcher returned something other than False or None.
+    """
+    begun: list[Any] = []
+    try:
+        for watcher in sorted(watchers, key=lambda each: not getattr(type(each), "_only_checks", False)):
+            answer = watcher.on_train_begin(trainer, history) if hasattr(watcher, "on_train_begin") else None
+            if answer is not None and (not isinstance(answer, bool | np.bool_) or answer):
+                raise TypeError(f"callbacks: on_train_begin of {watcher!r} must return None, got {answer!r}")
+            begun.append(watcher)
+    except BaseException:
+        notify_end(begun, trainer, history)
+        raise
 
 
 def notify_end(watchers: list[Any], trainer: Configured, history: History) -> None:

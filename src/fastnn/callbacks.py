@@ -214,6 +214,7 @@ class Checkpoint(Checked):
     """
 
     _checks: ClassVar = {"path": _path, "every": partial(integer, low=1)}
+    _only_checks = True  # when a run begins
 
     @explained
     def __init__(self, path: FilePath, every: int = 1) -> None:

@@ -95,6 +95,10 @@ class Members:
         except KeyboardInterrupt as error:
             error.histories = histories  # type: ignore[attr-defined]
             raise
+        except Exception:
+            for running in self._runs:
+                running.take_back()
+            raise
         _warn_of_diverged(members)
         return histories
 

@@ -9,7 +9,7 @@ from fastnn._csv_log import CSVLog
 from fastnn._native import network_of
 from fastnn._progress import ProgressBar
 from fastnn._sharded.ranks import Phase, Ranks
-from fastnn._watchers import notify, notify_end
+from fastnn._watchers import notify, notify_begin, notify_end
 from fastnn.callbacks import Checkpoint
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class AgreedWatchers:
     def on_train_begin(self, trainer: Configured, history: History) -> None:
         """Call the callbacks, and check that they have left all ranks in the same state."""
         with self._ranks.agreed(Phase.CALLBACKS), self._ranks.interruptible():
-            notify(self._watchers, "on_train_begin", trainer, history)
+            notify_begin(self._watchers, trainer, history)
         self._check_same(trainer)
 
     def on_epoch_end(self, trainer: Configured, history: History) -> bool:
