@@ -15,7 +15,7 @@ import pytest
 from libraries import checks_only, threads_text
 from shapes import Case
 
-from fastnn._bench.checks import check
+from fastnn._bench.checks import check_training
 from fastnn._bench.clock import race, rest_of
 from fastnn._bench.peers import TRAINERS
 from fastnn._bench.works import DTYPES, OPTIMIZERS, TrainingWork, data
@@ -65,7 +65,7 @@ def test_random_networks(request, record, block, n_threads):
             pytest.skip(reason)
     for work in works[:1] if checks_only(request) else works:
         for name in CONTESTANTS:
-            check(TRAINERS[name], work, n_threads)
+            check_training(TRAINERS[name], work, n_threads)
     if checks_only(request):
         return
     title, ratios = f"random networks, {threads_text(n_threads)}", {name: [] for name in CONTESTANTS[1:]}

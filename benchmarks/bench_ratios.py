@@ -16,7 +16,7 @@ from recipe.jobs import FIRST, JOBS, LAST
 from recipe.jobs import check as check_step
 from shapes import CASES
 
-from fastnn._bench.checks import check, check_prediction
+from fastnn._bench.checks import check_prediction, check_training
 from fastnn._bench.clock import Work, race
 from fastnn._bench.peers import PREDICTORS, TRAINERS, Trainer
 from fastnn._bench.works import (
@@ -60,7 +60,7 @@ def promise(record: Callable[[str, str, str, float], None]) -> Callable[[str, st
 
 
 def prepared(contestant: str, work: TrainingWork) -> Trainer:
-    check(TRAINERS[contestant], work, 1)
+    check_training(TRAINERS[contestant], work, 1)
     made = TRAINERS[contestant](work, 1)
     made.prepare(*data(work))
     return made

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from shapes import CASES
 
-from fastnn._bench.checks import check
+from fastnn._bench.checks import check_training
 from fastnn._bench.peers import TRAINERS, Trainer
 from fastnn._bench.works import DTYPES, OPTIMIZERS, TrainingWork, data
 
@@ -20,7 +20,7 @@ def test_step(contest, case, dtype, optimizer, shuffled, n_threads, contestant):
     reason = TRAINERS[contestant].why_not(work)
     if reason:
         pytest.skip(reason)
-    check(TRAINERS[contestant], work, n_threads)
+    check_training(TRAINERS[contestant], work, n_threads)
     ours, theirs = (prepared(name, work, n_threads) for name in ("fastnn", contestant))
     epochs = TRAINERS[contestant].epochs(case)
     threads = "1 thread" if n_threads == 1 else f"{n_threads} threads"

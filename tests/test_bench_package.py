@@ -136,7 +136,7 @@ def test_trainers_reach_the_parameters_of_the_reference(name, work):
     reason = TRAINERS[name].why_not(work)
     if reason:
         pytest.skip(reason)
-    checks.check(TRAINERS[name], work, 1)
+    checks.check_training(TRAINERS[name], work, 1)
 
 
 @pytest.mark.parametrize("work", prediction_works(), ids=str)
@@ -163,7 +163,7 @@ class Slow(FastnnTrainer):
 @pytest.mark.parametrize("work", training_works(), ids=str)
 def test_trainers_that_change_too_little_are_found(work):
     with pytest.raises(AssertionError):
-        checks.check(Slow, work, 1)
+        checks.check_training(Slow, work, 1)
 
 
 class Idle(FastnnTrainer):
@@ -197,7 +197,7 @@ class OffByLittle(FastnnPredictor):
 @pytest.mark.parametrize("wrong", [Idle, ShortOfAnEpoch, ShufflesInputsAlone])
 def test_wrong_trainers_are_found(wrong, optimizer, dtype):
     with pytest.raises(AssertionError):
-        checks.check(wrong, works.TrainingWork(SMALL[0], dtype, optimizer, shuffled=True), 1)
+        checks.check_training(wrong, works.TrainingWork(SMALL[0], dtype, optimizer, shuffled=True), 1)
 
 
 @pytest.mark.parametrize("work", prediction_works(), ids=str)

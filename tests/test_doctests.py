@@ -17,7 +17,7 @@ import pytest
 
 import fastnn
 from fastnn import _custom
-from fastnn.losses._registry import CUSTOM as CUSTOM_LOSSES
+from fastnn.losses._registry import CUSTOM_LOSSES
 
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 ROOT = Path(__file__).parents[1]

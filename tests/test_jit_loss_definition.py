@@ -9,7 +9,7 @@ import pytest
 from _helpers import data, state_of
 
 from fastnn import MLP, Adam, Trainer, losses, reference
-from fastnn.losses._registry import CUSTOM as CUSTOM_LOSSES
+from fastnn.losses._registry import CUSTOM_LOSSES
 
 pytest.importorskip("numba")
 

@@ -15,7 +15,7 @@ from _helpers import state_of
 
 import fastnn
 from fastnn import MLP, SGD, Adam, Trainer, _custom, callbacks, losses
-from fastnn.losses._registry import CUSTOM as CUSTOM_LOSSES
+from fastnn.losses._registry import CUSTOM_LOSSES
 
 
 @pytest.fixture(autouse=True)

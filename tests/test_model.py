@@ -213,6 +213,7 @@ def test_a_copy_trains_to_the_same_bits():
 
 def test_repr_shows_the_arguments():
     assert repr(MLP((3, 2))) == "MLP((3, 2), output_activation='identity', dtype=float32)"
+    assert "output_activation='identity', dropout=[0.0, 0.5], dtype" in repr(MLP((3, 4, 4, 2), dropout=[0.0, 0.5]))
     model = MLP(SIZES, "tanh", "softmax", dtype=float)
     text = "MLP((3, 8, 5, 2), activation='tanh', output_activation='softmax', dtype=float64)"
     assert repr(model) == text

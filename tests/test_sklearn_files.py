@@ -14,7 +14,7 @@ from safetensors.numpy import load_file, save_file
 
 import fastnn
 from fastnn import MLP, Adam, Trainer, _custom, losses
-from fastnn.losses._registry import CUSTOM as CUSTOM_LOSSES
+from fastnn.losses._registry import CUSTOM_LOSSES
 from fastnn.schedules import Cosine
 from fastnn.sklearn import MLPClassifier, MLPRegressor, from_sklearn
 

@@ -81,18 +81,18 @@ template <class T> class LaneState {
     }
 
   private:
-    template <class Use> void for_each_block(Use use) const {
+    template <class Visit> void for_each_block(Visit visit) const {
         int64_t number = 0;
         ::for_each_block(network_, [&](int64_t, const Layer &, const Block &block) {
-            use(number, block);
+            visit(number, block);
             number += block.rows * block.columns;
         });
     }
-    // Calls use(number of the vector, offset in a storage) for all parameters.
-    template <class Use> void for_each_element(Use use) const {
+    // Calls visit(number of the vector, offset in a storage) for all parameters.
+    template <class Visit> void for_each_element(Visit visit) const {
         for_each_block([&](int64_t number, const Block &block) {
             for (int64_t i = 0; i < block.rows; i++)
-                for (int64_t j = 0; j < block.columns; j++) use(number + i * block.columns + j, block.offset + i * block.row + j);
+                for (int64_t j = 0; j < block.columns; j++) visit(number + i * block.columns + j, block.offset + i * block.row + j);
         });
     }
 

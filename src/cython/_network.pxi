@@ -2,7 +2,14 @@
 
 @cython.final
 cdef class Network(NetworkParameters):
-    """Compute with one network."""
+    """A network in the engine's form: predictions, losses and derivatives."""
+
+    cdef list bound  # the losses that the handle points to
+    cdef cnp.ndarray addresses  # of these
+    cdef dict objectives  # by the loss that a model was called with: those that the quick functions take
+
+    def __cinit__(self, *_, **__):
+        self.objectives = {}
 
     def bind(self, losses):
         """Put the built-in losses into the handle, unless it has them.

@@ -6,9 +6,10 @@ cdef bint is_matrix_block(const Block &block):
 
 
 cdef class NetworkParameters:
-    """Hold the sizes and parameters of one network.
+    """The sizes and parameters of one network, with its handle for native code, and the checks of its arrays.
 
-    `storage` has the parameters, aligned and padded; all other arrays are views of it.
+    `storage` has the parameters, aligned and padded; all other arrays are views of it. Methods are final, so that calls need no
+    table of methods.
     """
 
     cdef Model model  # the handle for native code
@@ -20,9 +21,6 @@ cdef class NetworkParameters:
     cdef void *data
     cdef Layout layout
     cdef KeptWorkspace kept
-    cdef list bound  # the losses that the handle points to
-    cdef cnp.ndarray addresses  # of these
-    cdef dict objectives  # by the loss that a model was called with: those that the quick functions take
     cdef readonly cnp.ndarray storage
     cdef readonly object dtype
     cdef readonly tuple layer_sizes, activations, dropout, normalizations, parametric, embeddings, residual
@@ -76,7 +74,6 @@ cdef class NetworkParameters:
         self.data = cnp.PyArray_DATA(self.storage)
         self.parameters = self.views(self.storage)
         self.model = model_of(self.native, self.data, self.type, self.operations_per_row, &self.kept)
-        self.objectives = {}
 
     @cython.final
     cdef int fill_x(self, Rows *rows, x, int64_t n_rows) except -1:

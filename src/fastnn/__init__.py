@@ -28,8 +28,9 @@ array([0., 1., 1., 0.], dtype=float32)
 from __future__ import annotations
 
 import importlib as _importlib
+from collections.abc import Collection as _Collection
+from collections.abc import Iterator as _Iterator
 from typing import TYPE_CHECKING as _TYPE_CHECKING
-from typing import Any as _Any
 
 from fastnn import losses, optimizers
 from fastnn._averaging import EMA, SWA
@@ -122,10 +123,13 @@ def __dir__() -> list[str]:
     return sorted({*__all__, *_LAZY})
 
 
-def _owners_of_options(known: _Any) -> _Any:
-    return _importlib.import_module("fastnn._option_owners").owners_of_options(known)
+def _owners_of_options(known: _Collection[str]) -> _Iterator[_options.Owner]:
+    """Yield the functions that have options, for errors: checks may not import models and trainers."""
+    from fastnn._option_owners import owners_of_options
+
+    return owners_of_options(known)
 
 
-_options.owners_of_options = _owners_of_options  # which checks, below everything else, can't find themselves
+_options.owners_of_options = _owners_of_options
 _warn_of_environment()
 _announce_threads()

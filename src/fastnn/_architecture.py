@@ -19,7 +19,6 @@ class Architecture:
 
     _network: _core.Network
     _shared: SharedEnsemble | None
-    _rng: np.random.Generator
 
     @property
     def layer_sizes(self) -> tuple[int, ...]:

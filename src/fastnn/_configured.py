@@ -1,4 +1,4 @@
-"""Settings that take effect when they are assigned: the engine of a trainer, and who may use it."""
+"""The assignment of settings, the engine that receives them, and the generator of a trainer."""
 
 from __future__ import annotations
 
@@ -26,7 +26,6 @@ class Configured(Settings):
 
     _stepper: _core.Stepper
     _native: Native  # the settings that the engine uses now
-    _wanted: Native  # those that it receives before the next step or epoch
     _epochs: int  # of the current or last run
     _history: History | None = None  # the history of the current or last run
     _running = False  # whether a run is in progress, which reads the settings before each epoch

@@ -1,4 +1,4 @@
-"""Custom activations: the interface that networks and files use. The lookup of custom functions by name."""
+"""Custom activations, which networks and files use, and the lookup of custom functions by name."""
 
 from __future__ import annotations
 
@@ -77,10 +77,10 @@ def activations_named(names: Sequence[Any], built_in: Sequence[str], given: Sequ
     custom = [isinstance(name, str) and name not in built_in for name in names]
     by_name = {activation.name: activation for activation in given}
     found = zip(names, custom, strict=True)
-    return [find("custom_activations", name, by_name, ACTIVATIONS) if own else name for name, own in found]
+    return [function_named("custom_activations", name, by_name, ACTIVATIONS) if own else name for name, own in found]
 
 
-def find(argument: str, name: str, given: Mapping[str, _T], defined: Mapping[str, _T]) -> _T:
+def function_named(argument: str, name: str, given: Mapping[str, _T], defined: Mapping[str, _T]) -> _T:
     """Return the function that a file names: one that was given, or else one that was defined."""
     if name in given:
         return given[name]

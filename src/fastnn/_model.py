@@ -247,6 +247,8 @@ class MLP(Trained, Differentiated, Exported):
         shown: Any = hidden[0] if len(set(hidden)) == 1 else list(hidden)
         parts = [repr(self.layer_sizes)] + ([f"activation={shown!r}"] if hidden else [])
         parts.append(f"output_activation={output!r}")
+        if any(self.dropout):
+            parts.append(f"dropout={_shown(self.dropout)}")
         parts += [f"{name}={_shown(value)}" for name, value in self._later_options().items()]
         if self.embeddings:
             parts.append(f"embeddings={list(self.embeddings)!r}")

@@ -26,6 +26,7 @@ class Parameters(Architecture):
     """The parameters of a model, and the names of its inputs; a base of `MLP`."""
 
     _feature_names: _columns.Names | None = None
+    _rng: np.random.Generator
 
     # The kinds of parameters, with the names and the order of kernels/registry.h. A new kind needs one entry here:
     # initialization, files, copies and lists go through these entries.

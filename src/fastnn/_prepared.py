@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class RowsWithRun(Protocol):
-    """Rows that make their run themselves, such as those of several ranks, in the place of `TrainingData`."""
+    """Rows that make their run themselves, such as `ShardedData`, in place of `TrainingData`."""
 
     y: NDArray[Any]
 

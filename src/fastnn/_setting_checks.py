@@ -12,9 +12,7 @@ from fastnn._checks import seeds as _seeds
 from fastnn._checks.scalars import flag, integer, real, thread_count
 from fastnn._layer_settings import check_layer_settings
 from fastnn._rates import check_scheduled
-from fastnn.losses import Heads, Loss
 from fastnn.losses import resolve as resolve_loss
-from fastnn.optimizers import LBFGS, Optimizer
 from fastnn.optimizers import resolve as resolve_optimizer
 
 DEFAULT_BATCH_SIZE = 32
@@ -67,31 +65,3 @@ REFUSED: Mapping[str, str] = MappingProxyType(
     }
 )
 """For each attribute of a trainer that can't be assigned: the reason."""
-
-
-def check_for_shards(
-    n_shards: int, batch_size: int, loss: Loss, optimizer: Optimizer | LBFGS, *, lazy_updates: bool
-) -> None:
-    """Raise TypeError or ValueError if a setting of a trainer does not apply to training in shards."""
-    if batch_size % n_shards:
-        raise ValueError(
-            f"batch_size: expected a multiple of n_shards={n_shards}, so that each batch has the same number of rows from "
-            f"every shard, got {batch_size}"
-        )
-    if isinstance(optimizer, LBFGS):
-        raise ValueError("optimizer: expected one that makes steps by batches with comm or n_shards, got 'lbfgs'")
-    if lazy_updates:
-        raise ValueError("lazy_updates: expected False with comm or n_shards, whose updates are of all weights, got True")
-    _check_loss_for_shards(loss)
-
-
-def _check_loss_for_shards(loss: Loss) -> None:
-    """Raise ValueError if the loss of a batch is not a mean over its rows."""
-    if not isinstance(loss, Heads):
-        return
-    for i, (_, own, _) in enumerate(loss.heads):
-        if own.missing == "ignore" or (own.takes_labels and own.output_weights is not None):
-            raise ValueError(
-                "loss: expected heads with the same weights for all rows with comm or n_shards, got "
-                f"heads[{i}], {own.name!r}, whose mean has weights of its own"
-            )

@@ -1,4 +1,4 @@
-"""The settings of a trainer: the checks of all together, and their form in the native loop."""
+"""The settings of a trainer: the checks of all of them together, and their form in the native loop."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from fastnn._engine.optimizers import native_optimizer
 from fastnn._engine.run_settings import NativeAveraging, RunSettings
 from fastnn._layer_settings import LayerSettings
 from fastnn._rates import Scheduled, Setting, StepSettings
-from fastnn._setting_checks import CHECKS, DENSE, FACTORS, check_for_shards
-from fastnn.losses import Loss
+from fastnn._setting_checks import CHECKS, DENSE, FACTORS
+from fastnn.losses import Heads, Loss
 from fastnn.optimizers import LBFGS, SGD, Optimizer
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Settings:
     comm: Any = None  # the communicator of the ranks that train together
     n_shards: int | None = None
     _rng: np.random.Generator
-    _wanted: Native  # all of them in the engine's form
+    _wanted: Native  # in the engine's form, which it receives before the next step or epoch
 
     def _new_native(self, last: Native | None, moments: NDArray[Any] | None = None) -> Native:
         """Return the settings for native code. The default moments are the last ones if they continue, and else zeros."""
@@ -70,7 +70,7 @@ class Settings:
             self._check_lbfgs()
         self._check_factors()
         if self.n_shards is not None:
-            check_for_shards(self.n_shards, self.batch_size, self.loss, self.optimizer, lazy_updates=self.lazy_updates)
+            self._check_shards(self.n_shards)
         scheduled = self._scheduled()
         loss, optimizer, kind = self._native_loss(), self._native_optimizer(scheduled), type(self.optimizer)
         if last is not None and loss.n_targets != last.settings.loss.n_targets:
@@ -208,6 +208,28 @@ class Settings:
                 f"optimizer: expected another one than 'lbfgs', got it for a model with {name} {getattr(self.model, name)}, "
                 "whose loss is random"
             )
+
+    def _check_shards(self, n_shards: int) -> None:
+        """Raise ValueError if a setting does not apply to training in shards."""
+        if self.batch_size % n_shards:
+            raise ValueError(
+                f"batch_size: expected a multiple of n_shards={n_shards}, so that each batch has the same number of rows "
+                f"from every shard, got {self.batch_size}"
+            )
+        if isinstance(self.optimizer, LBFGS):
+            raise ValueError("optimizer: expected one that makes steps by batches with comm or n_shards, got 'lbfgs'")
+        if self.lazy_updates:
+            raise ValueError(
+                "lazy_updates: expected False with comm or n_shards, whose updates are of all weights, got True"
+            )
+        if not isinstance(self.loss, Heads):
+            return
+        for i, (_, own, _) in enumerate(self.loss.heads):  # the loss of a batch must be a mean over its rows
+            if own.missing == "ignore" or (own.takes_labels and own.output_weights is not None):
+                raise ValueError(
+                    "loss: expected heads with the same weights for all rows with comm or n_shards, got "
+                    f"heads[{i}], {own.name!r}, whose mean has weights of its own"
+                )
 
     def _native_averaging(self, last: NativeAveraging | None) -> NativeAveraging | None:
         """Return the average in the engine's form. It continues the last one if that is of the same kind."""

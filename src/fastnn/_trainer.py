@@ -37,6 +37,15 @@ from fastnn.optimizers import LBFGS, OPTIMIZERS, Optimizer
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+_OPTIONS_OF_FIT = names_of_options(MLP.fit) - {"X", "y"} | {"learning_rate"}
+# Options of the model, of a run or of optimizers, and other libraries' names for them: no settings of a trainer.
+_OPTIONS_OF_OTHERS = (
+    names_of_options(MLP.__init__)
+    | _OPTIONS_OF_FIT
+    | {other for other, names in OTHER_NAMES.items() if names[0] in _OPTIONS_OF_FIT}
+    | {field.name for kind in (*OPTIMIZERS.values(), LBFGS) for field in dataclasses.fields(kind)}
+) - {*CHECKS, *REFUSED, "learning_rate", "random_state"}
+
 
 class Trainer(GradientSteps, AveragedTrainer, ExportedTrainer):
     """Train a model, and keep the state on which the next step depends: moments, step count and random state.
@@ -125,7 +134,7 @@ class Trainer(GradientSteps, AveragedTrainer, ExportedTrainer):
     >>> trainer.l2 = 0.001  # from the next step on
     """
 
-    model: MLP
+    _options_of_others = _OPTIONS_OF_OTHERS
 
     @explained
     def __init__(
@@ -342,11 +351,3 @@ class Trainer(GradientSteps, AveragedTrainer, ExportedTrainer):
 
 name_methods(Trainer)
 Trained._trainer_class = Trainer
-_OPTIONS_OF_FIT = names_of_options(MLP.fit) - {"X", "y"} | {"learning_rate"}
-# Options of the model, of a run or of optimizers, and other libraries' names for them.
-Trainer._options_of_others = (
-    {other for other, names in OTHER_NAMES.items() if names[0] in _OPTIONS_OF_FIT}
-    | _OPTIONS_OF_FIT
-    | names_of_options(MLP.__init__)
-    | {field.name for kind in (*OPTIMIZERS.values(), LBFGS) for field in dataclasses.fields(kind)}
-) - {*CHECKS, *REFUSED, "learning_rate", "random_state"}

@@ -28,7 +28,7 @@ _TOLERANCE = {"float32": 1e-4, "float64": 1e-10}
 _CHANGE_TOLERANCE = {"float32": 1e-2, "float64": 1e-6}
 
 
-def check(contestant: type[Trainer], work: TrainingWork, n_threads: int) -> None:
+def check_training(contestant: type[Trainer], work: TrainingWork, n_threads: int) -> None:
     """Assert that a contestant reaches the reference's parameters after two steps.
 
     A contestant that shuffles is checked with the rows in order first, then with all rows in one batch, where their order

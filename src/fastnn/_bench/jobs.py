@@ -13,7 +13,7 @@ import numpy as np
 
 from fastnn import ops, reference
 from fastnn._bench import shapes
-from fastnn._bench.checks import assert_close, check, check_prediction
+from fastnn._bench.checks import assert_close, check_prediction, check_training
 from fastnn._bench.clock import Timing, race, rest_of
 from fastnn._bench.machine import Ceiling, copies, multiply_adds
 from fastnn._bench.peers import PREDICTORS, TRAINERS
@@ -166,7 +166,7 @@ def _training(case: Case, dtype: np.dtype[Any], n_threads: int) -> Job:
         why_not = trainer.why_not(work)
         if why_not is not None:
             return why_not
-        check(trainer, work, n_threads)
+        check_training(trainer, work, n_threads)
         made = trainer(work, n_threads)
         made.prepare(*data(work))
         epochs = trainer.epochs(case)

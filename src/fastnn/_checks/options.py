@@ -12,11 +12,14 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 Owner: TypeAlias = tuple[str, Collection[str], str]
-"""A function that has options, the options, and a text that says how to give one to it."""
+"""The name of a function, its options, and a text with the fields `owner` and `option` that says how to give it one."""
 
 
 def owners_of_options(known: Collection[str]) -> Iterator[Owner]:
-    """Yield the public functions that have options, for an error of one with the options `known`. fastnn replaces this."""
+    """Yield the public functions that have options, for an error of one with the options `known`.
+
+    The package assigns its own function to this name: others must not import the name itself.
+    """
     yield from ()
 
 

@@ -127,3 +127,16 @@ def thread_count(value: Any) -> int | None:
     if value is None:
         return None
     return min(integer("n_threads", value, low=1, way="; None leaves the number to fastnn"), MAX_THREADS)
+
+
+def axis_of_array(axis: object, ndim: int) -> int:
+    """Return an axis of an array x with `ndim` dimensions as a Python int, or raise TypeError or ValueError."""
+    if ndim == 0:
+        raise ValueError("x: expected at least one dimension, got a scalar")
+    try:
+        number = operator.index(axis)  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(f"axis: expected an integer, got {axis!r} of type {type(axis).__name__}") from None
+    if not -ndim <= number < ndim:
+        raise ValueError(f"axis: expected {-ndim} to {ndim - 1}, as x has {ndim} dimensions, got {axis}")
+    return number

@@ -17,7 +17,7 @@ from fastnn.jit._function import JitFunction, bounds
 from fastnn.jit._row_loss import JitRowLoss, checked_sizes
 from fastnn.losses import CustomLoss
 from fastnn.losses._options import checked_missing, weights_of_outputs
-from fastnn.losses._registry import CUSTOM
+from fastnn.losses._registry import CUSTOM_LOSSES
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -115,7 +115,7 @@ def loss(
         made.set_options(*options)
         if within is not None:
             made.check(within)
-        CUSTOM[made.name] = made
+        CUSTOM_LOSSES[made.name] = made
         return made
 
     return decorator

@@ -1,4 +1,4 @@
-"""The losses by name, and the lookup of losses other than `Heads`."""
+"""The losses by name, built-in and custom, and the lookup of losses other than `Heads`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from fastnn._checks import spellings as _spellings
 from fastnn._checks.lookup import resolve as _resolve
-from fastnn._custom import find
+from fastnn._custom import function_named
 from fastnn.losses._base import CustomLoss, Loss
 from fastnn.losses._elementwise import MAE, MSE, Huber, Quantile
 from fastnn.losses._likelihoods import BinaryCrossEntropy, CrossEntropy, Poisson
@@ -37,8 +37,8 @@ LOSSES: Mapping[str, type[Loss]] = MappingProxyType(
 )
 """The losses by name."""
 
-# The losses that fastnn.jit has made in this process, by name. Of several with the same name, the last one.
-CUSTOM: dict[str, CustomLoss] = {}
+CUSTOM_LOSSES: dict[str, CustomLoss] = {}
+"""The losses that fastnn.jit has made in this process, by name. Of several with the same name, the last one."""
 
 # Return the built-in or custom loss that a name or an object stands for.
 resolve_one = partial(
@@ -47,11 +47,11 @@ resolve_one = partial(
     Loss,
     LOSSES,
     spellings=_spellings.LOSSES,
-    defined=CUSTOM,
+    defined=CUSTOM_LOSSES,
     custom=(CustomLoss, "fastnn.jit.loss makes one of a function and its gradient"),
 )
 
 
 def loss_named(name: str, given: Sequence[CustomLoss]) -> CustomLoss:
     """Return the custom loss that a file names."""
-    return find("custom_losses", name, {loss.name: loss for loss in given}, CUSTOM)
+    return function_named("custom_losses", name, {loss.name: loss for loss in given}, CUSTOM_LOSSES)

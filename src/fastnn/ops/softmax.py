@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import operator
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fastnn._checks.floats import Array
+from fastnn._checks.scalars import axis_of_array
 from fastnn._engine import core as _core
 from fastnn.ops._arrays import check_out, deliver, float_types, real_array
 from fastnn.ops._dispatch import array_function
@@ -91,7 +91,7 @@ def _along(axis: int, x: ArrayLike, out: Array | None, *, logarithm: bool) -> Ar
     if quick is not None:
         return quick
     given = real_array("x", x)
-    axis = _checked_axis(axis, given.ndim)
+    axis = axis_of_array(axis, given.ndim)
     out = check_out(out, given.shape)
     compute, result_type = float_types(given)
     rows = np.array(np.moveaxis(given, axis, -1), dtype=compute, order="C")
@@ -101,15 +101,3 @@ def _along(axis: int, x: ArrayLike, out: Array | None, *, logarithm: bool) -> Ar
         _core.activate("softmax", rows)
     result: Array = deliver(np.moveaxis(rows, -1, axis), result_type, out)
     return result
-
-
-def _checked_axis(axis: int, ndim: int) -> int:
-    if ndim == 0:
-        raise ValueError("x: expected at least one dimension, got a scalar")
-    try:
-        number = operator.index(axis)
-    except TypeError:
-        raise TypeError(f"axis: expected an integer, got {axis!r} of type {type(axis).__name__}") from None
-    if not -ndim <= number < ndim:
-        raise ValueError(f"axis: expected {-ndim} to {ndim - 1}, as x has {ndim} dimensions, got {axis}")
-    return number

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastnn._checks.floats import FLOAT_TYPES, Array, as_float, ufunc_type, unmasked
+from fastnn._checks.scalars import axis_of_array
 
 __all__ = ["AlongAxis", "Elementwise", "Float64", "along_axis", "elementwise"]
 __dir__ = __all__.copy
@@ -83,8 +84,7 @@ def along_axis(formula: Callable[[Float64], Float64]) -> AlongAxis:
     @wraps(formula, assigned=("__module__", "__name__", "__qualname__", "__doc__"))
     def function(x: ArrayLike, axis: int = -1, out: Array | None = None) -> Array:
         given = as_float("x", x)
-        if given.ndim == 0:
-            raise ValueError("x: expected at least one dimension, got a scalar")
+        axis = axis_of_array(axis, given.ndim)
         moved = np.moveaxis(given.astype(np.float64), axis, -1)
         n_rows = moved.size // moved.shape[-1] if moved.size else 0
         with np.errstate(over="ignore", invalid="ignore"):  # a difference of -inf is correct too; inf - inf is NaN

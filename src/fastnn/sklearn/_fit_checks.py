@@ -29,7 +29,7 @@ RECORDED = ("n_features_in_", "feature_names_in_", *_categories.FITTED, "classes
 
 
 class FitChecks(WithCoefs, BaseEstimator):  # type: ignore[misc]
-    """A base of the estimators: their parameters, the differences between the two, and the checks of data."""
+    """A base of the two estimators: their parameters, what differs between them, and the checks of data."""
 
     _rules: Mapping[str, _parameters.Rule] = _parameters.RULES
     _param_names: ClassVar[tuple[Any, list[str]]]  # of the class, for the constructor beside them

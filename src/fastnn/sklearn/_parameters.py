@@ -23,7 +23,7 @@ from fastnn._layer_settings import LayerSettings
 from fastnn._shared_ensemble import SharedEnsemble
 from fastnn.embeddings import EMBEDDINGS
 from fastnn.losses import CustomLoss, Loss
-from fastnn.losses._registry import CUSTOM as CUSTOM_LOSSES
+from fastnn.losses._registry import CUSTOM_LOSSES
 from fastnn.optimizers import LBFGS, OPTIMIZERS, Optimizer
 from fastnn.sklearn._categories import is_choice
 from fastnn.sklearn._contradictions import check_together

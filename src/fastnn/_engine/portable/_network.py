@@ -12,6 +12,7 @@ from fastnn._engine.portable._blocks import by_layer
 from fastnn._engine.portable._network_parameters import NetworkParameters
 from fastnn._engine.portable._rows import Array, SparseRows, read_x
 from fastnn._engine.portable._weighed_rows import ROWS_AT_ONCE, WeighedRows, pieces
+from fastnn.reference.dropout import layer_keys, layer_numbers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -117,7 +118,7 @@ class Network(NetworkParameters):
             return 0.0
         if batch_weight is not None:
             batch_weight[0] = rows.divisor
-        keys = None if dropout_key is None else self.dropout_keys(dropout_key)
+        keys = None if dropout_key is None else self._dropout_keys(dropout_key)
         return rows.add_to(0.0, 0, n_rows, by_parameter, by_input, keys, dropout_factor)
 
     @np.errstate(all="ignore")
@@ -195,3 +196,8 @@ class Network(NetworkParameters):
 
     def remember(self, loss: Any, native: NativeLoss) -> None:
         """Do nothing, because the fallback has no quick path."""
+
+    def _dropout_keys(self, key: int) -> tuple[Array, Any]:
+        """Return the keys of a pass from that of a batch."""
+        low, high = layer_keys(np.array([key], np.uint64), layer_numbers(len(self.layers)))
+        return low[0], high[0]

@@ -1,4 +1,4 @@
-"""Networks: their sizes and parameters, and the rows that they can read."""
+"""Networks: their sizes and parameters, the rows that they can read, and their passes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from fastnn._engine.portable._pass import Pass
 from fastnn._engine.portable._rows import Array, SparseRows, check_rows, check_sparse
 from fastnn._layer_settings import EMBEDDED
 from fastnn.embeddings import Embedding
-from fastnn.reference.dropout import layer_keys, layer_numbers
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
@@ -130,8 +129,3 @@ class NetworkParameters:
         if not a.flags.carray or a.dtype != self.dtype or a.size != size:
             raise ValueError(f"a contiguous {self.dtype} array of {size} elements is expected")
         return a.reshape(-1)
-
-    def dropout_keys(self, key: int) -> tuple[Array, Any]:
-        """Return the keys of a pass from that of a batch."""
-        low, high = layer_keys(np.array([key], np.uint64), layer_numbers(len(self.layers)))
-        return low[0], high[0]
