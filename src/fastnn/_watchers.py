@@ -72,7 +72,7 @@ def notify(watchers: list[Any], event: str, trainer: Configured, history: Histor
     Raises
     ------
     TypeError
-        If a watcher returned something other than True, False or None, or returned True before the first epoch.
+        If a watcher returned something other than True, False or None.
     """
     if not watchers:
         return False
