@@ -253,7 +253,7 @@ def test_contestants_with_wrong_results_get_no_times(monkeypatch, capsys):
     def wrong(*_):
         raise AssertionError("not close")
 
-    monkeypatch.setattr(_bench_jobs, "check", wrong)
+    monkeypatch.setattr(_bench_jobs, "check_training", wrong)
     assert _cli.main(list(QUICK)) == 1
     assert capsys.readouterr().err == "fastnn: error: fastnn and the reference gave different results: training 8-16-1\n"
 

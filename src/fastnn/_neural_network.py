@@ -10,8 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _state
 from fastnn._checks import columns as _columns
-from fastnn._checks.floats import check_shape, unmasked
+from fastnn._checks.floats import check_shape
 from fastnn._checks.limits import MAX_UNITS
+from fastnn._checks.masks import unmasked
 from fastnn._checks.scalars import integer, real
 from fastnn._errors import DivergedError
 from fastnn._model import MLP

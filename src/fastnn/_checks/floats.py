@@ -7,6 +7,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastnn._checks.masks import unmasked
+
 Array: TypeAlias = NDArray[np.floating[Any]]
 
 FLOAT_TYPES = tuple(np.dtype(code) for code in "efd")
@@ -27,13 +29,6 @@ def ufunc_type(dtype: np.dtype[Any], prefix: str = "x: ") -> np.dtype[np.floatin
 def float_type(*arrays: NDArray[Any], prefix: str = "") -> np.dtype[np.floating[Any]]:
     """Return the type in which a ufunc computes with arrays of these types, or float32 instead of float16."""
     return np.promote_types(ufunc_type(np.result_type(*arrays), prefix), np.float32)
-
-
-def unmasked(argument: str, values: Any) -> NDArray[Any]:
-    """Return `values` as an array, or raise ValueError for masked elements, beneath which there may be any number."""
-    if type(values) is not np.ndarray and np.ma.is_masked(values):
-        raise ValueError(f"{argument}: expected no masked elements, got an array with some; .filled() gives them values")
-    return np.asarray(values)
 
 
 def as_float(argument: str, values: ArrayLike) -> Array:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from fastnn._checks.floats import Array, unmasked
+from fastnn._checks.floats import Array
+from fastnn._checks.masks import unmasked
 from fastnn._checks.scalars import integer
 
 if TYPE_CHECKING:

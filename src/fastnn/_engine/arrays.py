@@ -10,7 +10,7 @@ import numpy as np
 
 from fastnn._checks import columns as _columns
 from fastnn._checks import ways_out as _ways_out
-from fastnn._checks.floats import unmasked
+from fastnn._checks.masks import unmasked
 from fastnn._checks.scalars import shown
 from fastnn._engine import core as _core
 

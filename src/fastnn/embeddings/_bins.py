@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from fastnn._checks.floats import unmasked
+from fastnn._checks.masks import unmasked
 from fastnn._checks.option_classes import option_class
 from fastnn._checks.scalars import has_elements, integer, real, shown
 from fastnn.embeddings._base import Embedding, check_one_per_column, checked_columns

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from fastnn._checks.floats import unmasked
+from fastnn._checks.masks import unmasked
 from fastnn._checks.option_classes import option_class
 from fastnn._checks.scalars import flag, real
 from fastnn.losses._base import Loss

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from fastnn._checks.floats import Array, as_float, unmasked
+from fastnn._checks.floats import Array, as_float
+from fastnn._checks.masks import unmasked
 from fastnn._checks.predictions import one_hot
 from fastnn._custom import CustomActivation
 from fastnn.embeddings import resolve, stage_width

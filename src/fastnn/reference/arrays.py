@@ -15,7 +15,8 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fastnn._checks.floats import FLOAT_TYPES, Array, as_float, ufunc_type, unmasked
+from fastnn._checks.floats import FLOAT_TYPES, Array, as_float, ufunc_type
+from fastnn._checks.masks import unmasked
 from fastnn._checks.scalars import axis_of_array
 
 __all__ = ["AlongAxis", "Elementwise", "Float64", "along_axis", "elementwise"]

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastnn._checks.floats import Array, check_shape, float_type, unmasked
+from fastnn._checks.floats import Array, check_shape, float_type
+from fastnn._checks.masks import unmasked
 from fastnn._checks.scalars import integer
 from fastnn.reference.activations import ACTIVATIONS, Activation, named
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn._checks.floats import unmasked
+from fastnn._checks.masks import unmasked
 from fastnn._checks.scalars import real
 from fastnn._checks.updates import Arrays, State, apart, check_state, checked_grads, checked_params
 from fastnn.optimizers import OPTIMIZERS, SGD, AdaGrad, Adam, AdamW, Lion, NAdam, Optimizer, RMSProp
