@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from fastnn._evaluation import Evaluation
 from fastnn._metrics import VALIDATION, Metrics, checked_metrics, columns_of, of_sets
-from fastnn._overridden import check_predict
 
 if TYPE_CHECKING:
     from fastnn._configured import Configured
@@ -36,8 +35,6 @@ class Measures:
         self.names: list[str] = []
         if not checked and not validates:  # most of many models have none, and must cost little
             return
-        if checked:
-            check_predict(trainer.model)
         of_training, of_validation = of_sets(checked, validates=validates)
         if of_training:
             self._sets.append(("", Metrics(of_training, Evaluation(trainer, data)).values))

@@ -18,6 +18,7 @@ from fastnn._checks.spellings import METRICS as _SPELLINGS
 from fastnn._checks.spellings import named_here
 from fastnn._evaluation import Evaluation
 from fastnn._metric_sums import Accuracy, Errors, counted_rows
+from fastnn._overridden import check_predict
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -129,7 +130,7 @@ class Metrics:
     Raises
     ------
     TypeError, ValueError
-        If a metric does not fit the loss, the targets or the weights.
+        If a metric does not fit the loss, the targets or the weights, or the model overrides `predict`.
     """
 
     def __init__(
@@ -142,6 +143,7 @@ class Metrics:
     ) -> None:
         self._metrics, self._evaluation = metrics, evaluation
         trainer, data = evaluation.trainer, evaluation.data
+        check_predict(trainer.model)
         weight = data.sample_weight
         if weight is not None and (weight < 0).any():
             raise ValueError(f"metrics: expected {prefix}sample_weight >= 0, which a mean needs, got {weight.min()}")

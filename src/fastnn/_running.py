@@ -132,18 +132,18 @@ class Running:
         except KeyboardInterrupt as error:
             error.history = self.history  # type: ignore[attr-defined]
             raise
-        except ArithmeticError:  # a loss that is not finite, or weights that sum to 0: the run has begun
-            raise
-        except Exception:
-            self.take_back()
+        except Exception as error:
+            self.take_back(error)
             raise
         finally:
             self.release()
         return self.history
 
-    def take_back(self) -> None:
+    def take_back(self, error: Exception) -> None:
         """Undo what the run has changed, if it was refused before its first step: by a callback, or by a schedule."""
         trainer = self.trainer
+        if isinstance(error, ArithmeticError):  # a loss that is not finite, or weights that sum to 0: the run has begun
+            return
         if self.history.epochs == 0 and trainer._stepper.updates == self._updates:
             trainer.__dict__.update(self._before)
             trainer.model._feature_names = self._names

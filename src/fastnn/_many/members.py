@@ -95,9 +95,9 @@ class Members:
         except KeyboardInterrupt as error:
             error.histories = histories  # type: ignore[attr-defined]
             raise
-        except Exception:
+        except Exception as error:
             for running in self._runs:
-                running.take_back()
+                running.take_back(error)
             raise
         _warn_of_diverged(members)
         return histories

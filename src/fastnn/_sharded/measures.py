@@ -12,7 +12,6 @@ from fastnn._evaluation import Evaluation
 from fastnn._measures import Measures, Values
 from fastnn._metrics import VALIDATION, Metric, Metrics, checked_metrics, columns_of, of_sets
 from fastnn._native import evaluated_network, loss_of
-from fastnn._overridden import check_predict
 from fastnn._sharded.ranks import Phase, Ranks
 from fastnn._sharded.shards import Shards
 
@@ -48,8 +47,6 @@ class ShardedMeasures(Measures):
         self.trainer, self._ranks, self._held_out = trainer, ranks, validation
         self._found = None if validation is None else np.zeros((len(validation.numbers), 2))
         self._sets: list[tuple[str, Values]] = []
-        if metrics:
-            check_predict(trainer.model)
         of_training, of_validation = of_sets(metrics, validates=validation is not None)
         if validation is not None:
             self._sets.append((VALIDATION, self._validation_loss))

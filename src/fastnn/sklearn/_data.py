@@ -15,6 +15,8 @@ from sklearn.utils.validation import check_array, check_X_y, validate_data
 from fastnn._config import get_num_threads
 from fastnn._engine import arrays as _arrays
 from fastnn._engine import core as _core
+from fastnn._engine.training_data import TrainingData
+from fastnn._evaluation import Evaluation
 from fastnn.sklearn._categories import encoded_inputs, has_categories
 from fastnn.sklearn._warnings import warn
 
@@ -176,3 +178,9 @@ def thread_count(n_jobs: int | None) -> int | None:
     if n_jobs is None or n_jobs > 0:
         return None if n_jobs is None else int(n_jobs)
     return max(1, get_num_threads() + 1 + n_jobs)
+
+
+def evaluation_of(estimator: Any, trainer: Any, X: Any, y: NDArray[Any], weight: NDArray[np.float64] | None) -> Evaluation:
+    """Return the evaluation, with the loss, of an estimator's trainer for checked rows that count."""
+    rows = Rows(native_rows(X, trainer.model.dtype), estimator._native_target(y), weight)
+    return Evaluation(trainer, TrainingData(rows.X, rows.target, rows.labels, rows.weight), has_loss=True)

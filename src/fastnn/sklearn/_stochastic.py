@@ -11,9 +11,7 @@ from sklearn.model_selection import train_test_split
 
 from fastnn._averaging import SWA
 from fastnn._checks import seeds as _seeds
-from fastnn._engine.training_data import TrainingData
 from fastnn._errors import DivergedError
-from fastnn._evaluation import Evaluation
 from fastnn._measures import Measures
 from fastnn._native import copied_parameters, drops_units, restore_parameters
 from fastnn._running import Running
@@ -21,7 +19,7 @@ from fastnn.optimizers import Optimizer
 from fastnn.sklearn import _fitted
 from fastnn.sklearn._average import averaged, leave_average, take_trained_parameters
 from fastnn.sklearn._categories import taking_encoded
-from fastnn.sklearn._data import Rows, batch_size, check_mean, counted_rows, native_rows, thread_count
+from fastnn.sklearn._data import Rows, batch_size, check_mean, counted_rows, evaluation_of, native_rows, thread_count
 from fastnn.sklearn._definitions import EstimatorTrainer
 from fastnn.sklearn._epochs import EpochWatcher, RatesByEpoch, Validation
 from fastnn.sklearn._scorers import score_of_outputs
@@ -258,8 +256,7 @@ def _validation(estimator: Any, trainer: EstimatorTrainer, held_out: Any) -> Val
     if held_out is None:
         return None
     X, y, weight = counted_rows(*held_out)
-    rows = Rows(native_rows(X, estimator.network_.dtype), estimator._native_target(y), weight)
-    evaluation = Evaluation(trainer, TrainingData(rows.X, rows.target, rows.labels, rows.weight), has_loss=True)
+    evaluation = evaluation_of(estimator, trainer, X, y, weight)
     scorer: Any = None if estimator.scoring is None else check_scoring(estimator, estimator.scoring)
     known = score_of_outputs(estimator, scorer, len(y))
 

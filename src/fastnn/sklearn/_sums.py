@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.base import is_classifier
 
-from fastnn._engine.training_data import TrainingData
-from fastnn._evaluation import Evaluation
-from fastnn.sklearn._data import Rows, counted_rows, native_rows
+from fastnn.sklearn._data import counted_rows, evaluation_of
 from fastnn.sklearn._shares import Blueprint, State
 
 if TYPE_CHECKING:
@@ -76,8 +74,7 @@ def sums(blueprint: Blueprint, state: State, X: Any, y: Any, sample_weight: Any)
     estimator = blueprint.estimator()
     X, y, weight = counted_rows(*blueprint.rows(estimator, X, y, sample_weight))
     trainer = blueprint.trainer(estimator, state, 1.0, np.random.Generator(np.random.MT19937(0)))
-    rows = Rows(native_rows(X, blueprint.dtype), estimator._native_target(y), weight)
-    evaluation = Evaluation(trainer, TrainingData(rows.X, rows.target, rows.labels, rows.weight), has_loss=True)
+    evaluation = evaluation_of(estimator, trainer, X, y, weight)
     outputs = evaluation.outputs()
     outputs = outputs.astype(np.result_type(X.dtype, outputs.dtype), copy=False)
     total = float(len(y) if weight is None else weight.sum())
@@ -85,9 +82,10 @@ def sums(blueprint: Blueprint, state: State, X: Any, y: Any, sample_weight: Any)
     if is_classifier(estimator):
         nothing = np.zeros(blueprint.layer_sizes[-1])
         return Sums(total, loss, total * estimator._score_outputs(outputs, y, weight), nothing, nothing, nothing)
+    target = evaluation.data.y
     shares = np.ones((len(y), 1)) if weight is None else weight[:, None]
-    mean = (shares * rows.target).sum(axis=0) / total
-    spread, error = ((shares * (rows.target - center) ** 2).sum(axis=0, dtype=np.float64) for center in (mean, outputs))
+    mean = (shares * target).sum(axis=0) / total
+    spread, error = ((shares * (target - center) ** 2).sum(axis=0, dtype=np.float64) for center in (mean, outputs))
     return Sums(total, loss, 0.0, mean, spread, error)
 
 
