@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -53,11 +52,13 @@ def check_step(trainer: Any, step: Any) -> None:
         )
 
 
-def _own_methods(owner: Any, names: tuple[str, ...]) -> Iterator[str]:
-    """Yield those of the names that an object has itself, or by a class that is not fastnn's."""
+def _own_methods(owner: Any, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return those of the names that an object has itself, or by a class that is not fastnn's."""
     kind: Any = type(owner)
-    yield from _of_class(kind, names)
-    yield from (name for name in names if name in owner.__dict__)
+    by_class = _of_class(kind, names)
+    if owner.__dict__.keys().isdisjoint(names):  # each call of compiled code with a model or a trainer comes here
+        return by_class
+    return (*by_class, *(name for name in names if name in owner.__dict__))
 
 
 @functools.lru_cache(maxsize=256)
