@@ -15,7 +15,7 @@ template <class T> class Predictor {
         : call_(call),
           strip_(strip_rows(call)),
           layers_(call.network, call.parameters, call.x, call.network.passed_rows(strip_) * call.n_threads,
-                  {false, false, false, rows_to_share()}, nullptr, arena),
+                  needs(), nullptr, arena),
           packing_(call.network, call.network.passed_rows(strip_), false, call.n_threads, arena),
           member_rows_(arena.take<int64_t>(has_members() ? call.network.passed_rows(strip_) * call.n_threads : 0)) {}
 
@@ -52,10 +52,14 @@ template <class T> class Predictor {
     }
 
     // Each thread would read all weights for some of a few rows: it reads some of the weights for all of them instead.
-    int64_t rows_to_share() const { return call_.n_rows <= few_rows && !has_members() ? call_.n_rows : 0; }
+    Needs needs() const {
+        Needs needs = {false, false};
+        if (call_.n_rows <= few_rows && !has_members()) needs.rows_to_share = call_.n_rows;
+        return needs;
+    }
 
     void run(const Team &team) const {
-        if (team.size > 1 && rows_to_share() > 0 && !call_.x.sparse()) return run_together(team);
+        if (team.size > 1 && layers_.needs().rows_to_share > 0 && !call_.x.sparse()) return run_together(team);
         // No thread waits for another: each has rows of its own, both of the data and of the buffers.
         const Range own = share(call_.n_rows, 1, team);
         for (int64_t first = own.begin; first < own.end; first += strip_) {
