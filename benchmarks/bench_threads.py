@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pytest
@@ -31,6 +32,8 @@ TOLERANCE, MEASUREMENTS = 1.05, 3
 # A few shapes may be slower by more, up to a limit. Training chooses by its measurements; a prediction chooses by its size
 # only, and uses one thread below 1 MFLOP, because waking a sleeping thread takes longer.
 EXCEPTIONS = {"training": (0.03, 1.5), "prediction": (0.1, 1.5)}
+# A few rows of large layers, whose outputs threads share: two threads or more are at least this many times as fast as one.
+FEW_ROWS, LARGE_LAYERS, FEW_ROWS_GAIN = (1, 2, 4, 8), (1024, 1024, 1024, 10), 1.15
 SECONDS = 0.1
 # The work per call is so large that the cost of a call from Python does not hide the effect of threads.
 CALL_FLOP = 3e7
@@ -87,6 +90,18 @@ def prediction(shape: Shape) -> Works:
     return by_threads(lambda n_threads: lambda: model.predict(X, n_threads=n_threads))
 
 
+def few_rows(n_rows: int) -> dict[str, Callable[[int], object]]:
+    """Return calls for a few rows of large layers, given the number of threads."""
+    rng = np.random.default_rng(1)
+    model = fastnn.MLP(LARGE_LAYERS, random_state=0)
+    X, G = (rng.standard_normal((n_rows, size), dtype=np.float32) for size in (LARGE_LAYERS[0], LARGE_LAYERS[-1]))
+    outputs, gradients = np.empty_like(G), ([np.empty_like(p) for p in model.parameters], np.empty_like(X))
+    return {
+        "prediction": lambda n_threads: model.predict(X, out=outputs, n_threads=n_threads),
+        "vjp": lambda n_threads: model.vjp(X, G, inputs=True, out=gradients, n_threads=n_threads),
+    }
+
+
 def by_threads(work: Callable[[int | None], Callable[[], object]]) -> Works:
     return {"default": work(None), "1 thread": work(1), "all threads": work(fastnn.get_num_threads())}
 
@@ -127,6 +142,26 @@ def test_default_is_the_better(request, record, kind):
     few, limit = EXCEPTIONS[kind.__name__]
     assert slower <= few * count, f"the default is more than {TOLERANCE} times the better in {slower} of {count} shapes"
     assert found[0][1]["default / better"] <= limit, str(found[0][0])
+
+
+@pytest.mark.usefixtures("several_threads")
+@pytest.mark.parametrize("n_rows", FEW_ROWS)
+def test_few_rows_of_large_layers(request, record, n_rows):
+    for name, call in few_rows(n_rows).items():
+        if checks_only(request):
+            call(fastnn.get_num_threads())
+            continue
+        for _ in range(MEASUREMENTS):
+            works = {"1 thread": partial(call, 1), "all threads": partial(call, fastnn.get_num_threads())}
+            seconds = {threads: timing.minimum for threads, timing in race(works, seconds=SECONDS).items()}
+            gain = seconds["1 thread"] / seconds["all threads"]
+            if gain >= FEW_ROWS_GAIN:
+                break
+        title = f"few rows of {'-'.join(map(str, LARGE_LAYERS))}, float32"
+        for threads, taken in seconds.items():
+            record(title, f"{name}, {n_rows} rows", f"{threads}, µs", 1e6 * taken)
+        record(title, f"{name}, {n_rows} rows", "gain", gain)
+        assert gain >= FEW_ROWS_GAIN, f"{name} of {n_rows} rows: all threads are {gain:.3g} times as fast as one"
 
 
 def assert_same_bits(shape: Shape) -> None:

@@ -10,7 +10,8 @@
 namespace fastnn {
 namespace {
 
-int threads(int64_t wanted, double work) { return wanted > 0 ? int(std::min<int64_t>(wanted, thread_limit)) : threads_for(work); }
+int bounded(int64_t n_threads) { return int(std::min<int64_t>(n_threads, thread_limit)); }
+int threads(int64_t wanted, double work) { return wanted > 0 ? bounded(wanted) : threads_for(work); }
 
 void update(Type type, int64_t optimizer, void *w, const void *g, void *m, void *v, int64_t n, double learning_rate, double beta_1,
             double beta_2, double epsilon, double decay, int64_t updates) {
@@ -55,7 +56,8 @@ int64_t store_gradients(const Model &model, Gradient &call, void *vector, void *
     void *places[max_layers * n_block_kinds];
     if (vector) places_in_vector(model, vector, places);
     call.input_gradient = input_gradient;
-    call.n_threads = threads(n_threads, 3 * model.work_per_row * double(std::min(call.n_rows, chunk_rows)));
+    call.n_threads =
+        n_threads > 0 ? bounded(n_threads) : threads_for_gradient(model.work_per_row, call.n_rows, vector, input_gradient);
     return gradient(model, call, vector ? places : nullptr) ? 0 : -1;
 }
 
@@ -179,7 +181,7 @@ int64_t fastnn_vjp(const Model *model, int64_t n_rows, const void *x, int64_t x_
 
 int64_t fastnn_jacobian(const Model *model, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row, int64_t x_column,
                         void *out, int64_t n_threads) {
-    const int team = threads(n_threads, jacobian_work(model->network) * double(n_rows));
+    const int team = n_threads > 0 ? bounded(n_threads) : threads_for_jacobian(model->network, n_rows);
     return jacobian(*model, dense_rows(x, Type(x_type), x_row, x_column), n_rows, out, team) ? 0 : -1;
 }
 

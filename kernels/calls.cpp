@@ -158,6 +158,14 @@ int threads_for(double operations) {
     return useful < 2 ? 1 : useful > available ? available : int(useful);
 }
 
+// Of a few rows, a gradient by the parameters is hardly more than stores, half of which then travel to the caller's core: only the work
+// of one row's way forward counts.
+int threads_for_gradient(double work_per_row, int64_t n_rows, bool by_parameters, bool by_inputs) {
+    if (by_parameters && n_rows < few_rows) return threads_for(work_per_row);
+    const double passes = by_parameters || by_inputs ? 3 : 1;
+    return threads_for(passes * work_per_row * double(std::min(n_rows, chunk_rows)));
+}
+
 // If threads are timed, a quarter of the work may be worth them. With sparse rows, every change of their number would bring all
 // weights up to date, so that the number is fixed; the updates of all weights count as work there.
 void choose_threads(Training &t, Type type, int wanted, double work) {
@@ -250,10 +258,13 @@ void set_parameters(const Model &model, const void *vector) {
     else pack(model.network, static_cast<double *>(model.parameters), places);
 }
 
-double jacobian_work(const Network &network) {
-    double sum = 0;
-    for (int64_t l = 0; l < network.n_layers; l++) sum += layer_work(1, network.layers[l].n_in, network.layers[l].n_out);
-    return sum * double(std::min(network.layers[0].n_in, network.last().n_out));
+int threads_for_jacobian(const Network &network, int64_t n_rows) {
+    const int64_t n_in = network.layers[0].n_in, n_out = network.last().n_out;
+    // Threads transpose the weights together, and then read all of them: by measurement, this takes as long as 10 derivatives of outputs.
+    const int64_t n_lines = std::min(n_in, n_out) * n_rows - (n_out < n_in ? 10 : 0);
+    double work = 0;
+    for (int64_t l = 0; l < network.n_layers; l++) work += layer_work(1, network.layers[l].n_in, network.layers[l].n_out);
+    return threads_for(work * double(n_lines));
 }
 
 namespace {

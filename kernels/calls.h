@@ -99,11 +99,13 @@ inline double layer_work(int64_t n_rows, int64_t n_in, int64_t n_out) {
     return (2 * double(n_in) + activation_work) * double(n_rows) * double(n_out);
 }
 
-// Returns the floating-point operations of one row of a Jacobian.
-double jacobian_work(const Network &);
-
 // Returns the number of threads that is worthwhile for this number of floating-point operations.
 int threads_for(double operations);
+
+// The same for the loss of some rows and its gradients. work_per_row: the operations of the way forward.
+int threads_for_gradient(double work_per_row, int64_t n_rows, bool by_parameters, bool by_inputs);
+int threads_for_jacobian(const Network &, int64_t n_rows);
+
 // Sets the number of threads for training steps with this number of operations: `wanted`, or, if that is 0, the fastest according
 // to the timings of recent trainings of the same shape.
 void choose_threads(Training &, Type, int wanted, double work);

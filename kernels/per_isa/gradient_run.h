@@ -12,7 +12,7 @@ template <class T> class GradientRun {
     GradientRun(Gradient &call, Arena &arena)
         : call_(call),
           pass_(call.network, call.parameters, call.loss, {call.x, call.y, call.sample_weight}, call.n_rows, call.n_threads,
-                {call.gradient != nullptr, call.input_gradient != nullptr}, arena),
+                needs(call), arena),
           inputs_(call.input_gradient ? arena.take<T>(call.network.passed_rows(std::min(call.n_rows, call.network.rows_at_once())) *
                                                       padded<T>(n_in()))
                                       : nullptr) {}
@@ -22,6 +22,14 @@ template <class T> class GradientRun {
     }
 
   private:
+    static Needs needs(const Gradient &call) {
+        const Network &network = call.network;
+        Needs needs = {call.gradient != nullptr, call.input_gradient != nullptr};
+        if (call.n_threads > 1 && !network.layers[0].scales_members)
+            needs.rows_to_share = network.passed_rows(std::min(call.n_rows, network.rows_at_once()));
+        return needs;
+    }
+
     int64_t n_in() const { return call_.network.n_in(); }
 
     void run(const Team &team) {
@@ -37,7 +45,7 @@ template <class T> class GradientRun {
             if (call_.outputs) store_outputs(n_rows, first, team);
             if (!call_.input_gradient) return;
             if (call_.network.n_members() > 1) return add_input_gradients(gradients, n_rows, first, team);
-            copy_input_gradient(gradients, share(n_rows, row_group, team), first);
+            copy_input_gradient(gradients, n_rows, first, team);
         };
         const Dropout dropout = {call_.dropout_key, 0, call_.dropout_factor};
         const double loss = pass_.run(memory, team, batch, dropout, [](const Entries<T> &) {}, collect, loss_before);
@@ -67,12 +75,17 @@ template <class T> class GradientRun {
         });
     }
 
-    void copy_input_gradient(const ChunkGradients<T> &gradients, Range rows, int64_t first) const {
+    // Threads that share a layer's outputs share the inputs, too: few rows would keep one thread busy.
+    void copy_input_gradient(const ChunkGradients<T> &gradients, int64_t n_rows, int64_t first, const Team &team) const {
+        const bool by_columns = pass_.layers().splits_outputs(0, team) && gradients.has_plain_inputs();
+        const Range rows = by_columns ? Range{0, n_rows} : share(n_rows, row_group, team);
+        const Range columns = by_columns ? share(n_in(), panel_columns<T>, team) : Range{0, n_in()};
         const int64_t row = padded<T>(n_in());
-        gradients.by_input(rows, inputs_, row);
+        if (by_columns) gradients.by_columns(columns, inputs_, row);
+        else gradients.by_input(rows, inputs_, row);
         for (int64_t i = rows.begin; i < rows.end; i++)
-            std::memcpy(static_cast<T *>(call_.input_gradient) + (first + i) * n_in(), inputs_ + i * row,
-                        size_t(n_in()) * sizeof(T));
+            std::memcpy(static_cast<T *>(call_.input_gradient) + (first + i) * n_in() + columns.begin,
+                        inputs_ + i * row + columns.begin, size_t(columns.size()) * sizeof(T));
     }
 
     // The gradient by a row of X is the sum of those by the members' copies of it.

@@ -14,8 +14,8 @@ template <class T> class Predictor {
     Predictor(const Prediction &call, Arena &arena)
         : call_(call),
           strip_(strip_rows(call)),
-          layers_(call.network, call.parameters, call.x, call.network.passed_rows(strip_) * call.n_threads,
-                  needs(), nullptr, arena),
+          layers_(call.network, call.parameters, call.x, call.network.passed_rows(strip_) * call.n_threads, needs(), nullptr,
+                  arena),
           packing_(call.network, call.network.passed_rows(strip_), false, call.n_threads, arena),
           member_rows_(arena.take<int64_t>(has_members() ? call.network.passed_rows(strip_) * call.n_threads : 0)) {}
 

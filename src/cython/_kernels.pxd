@@ -281,9 +281,10 @@ cdef extern from "kernels/calls.h" namespace "fastnn" nogil:
     bint native_gradient "fastnn::gradient"(const Model &, Gradient &, void **parameters)
     bint native_jacobian "fastnn::jacobian"(const Model &, const Rows &x, int64_t n_rows, void *jacobian, int n_threads)
     Loss_ given_gradient()
-    double jacobian_work(const Network_ &)
     double layer_work(int64_t n_rows, int64_t n_in, int64_t n_out)
     int native_threads_for "fastnn::threads_for"(double operations)
+    int threads_for_jacobian(const Network_ &, int64_t n_rows)
+    int threads_for_gradient(double work_per_row, int64_t n_rows, bint by_parameters, bint by_inputs)
     void choose_threads(Training &, Type, int wanted, double work)
 
 cdef extern from "kernels/own_blocks.h" namespace "fastnn" nogil:

@@ -104,7 +104,8 @@ cdef class Network(NetworkParameters):
         keep = self.fill_gradient(&call, loss, x, y, labels, sample_weight)
         call.gradient = self.output(gradient, self.native.size)
         call.input_gradient = self.output(input_gradient, call.n_rows * self.n_in)
-        call.n_threads = threads_for(n_threads, 3 * self.operations(x) * min(call.n_rows, chunk_rows))
+        call.n_threads = wanted_threads(n_threads) or threads_for_gradient(
+            self.operations(x), call.n_rows, gradient is not None or parameters is not None, input_gradient is not None)
         if parameters is not None:
             if not self.fill_arrays(arrays, parameters):
                 raise ValueError(f"contiguous {self.dtype} arrays like the parameters are expected")
@@ -137,7 +138,7 @@ cdef class Network(NetworkParameters):
         if order is not None:
             call.order = order_of_batch(order, first, n_rows, n_all)
         call.gradient = self.output(gradient, self.native.size)
-        call.n_threads = threads_for(n_threads, 3 * self.operations(x) * min(n_rows, chunk_rows))
+        call.n_threads = wanted_threads(n_threads) or threads_for_gradient(self.operations(x), n_rows, gradient is not None, False)
         if dropout_key is not None:
             key = dropout_key
             call.dropout_key = &key
@@ -167,8 +168,8 @@ cdef class Network(NetworkParameters):
         call.begin, call.end, call.sum = begin, end, total
         call.outputs = self.output(out, (end - begin) * self.layers[self.native.n_layers - 1].n_out)
         call.gradient = self.output(gradient, self.native.size)
-        cdef int passes = 1 if gradient is None else 3
-        call.n_threads = threads_for(n_threads, passes * self.operations(x) * min(end - begin, chunk_rows))
+        call.n_threads = wanted_threads(n_threads) or threads_for_gradient(
+            self.operations(x), end - begin, gradient is not None, False)
         with nogil:
             done = native_gradient(self.model, call, NULL)
         if not done:
@@ -208,7 +209,7 @@ cdef class Network(NetworkParameters):
 
     cdef int run_jacobian(self, Rows rows, int64_t n_rows, void *to, n_threads) except -1:
         cdef bint done
-        cdef int team = threads_for(n_threads, jacobian_work(self.native) * n_rows)
+        cdef int team = wanted_threads(n_threads) or threads_for_jacobian(self.native, n_rows)
         if is_one_dense_row(rows, n_rows, team):
             done = native_jacobian(self.model, rows, n_rows, to, team)
         else:
