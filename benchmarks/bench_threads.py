@@ -90,7 +90,7 @@ def prediction(shape: Shape) -> Works:
     return by_threads(lambda n_threads: lambda: model.predict(X, n_threads=n_threads))
 
 
-def few_rows(n_rows: int) -> dict[str, Callable[[int], object]]:
+def few_rows(n_rows: int) -> dict[str, Callable[[int | None], object]]:
     """Return calls for a few rows of large layers, given the number of threads."""
     rng = np.random.default_rng(1)
     model = fastnn.MLP(LARGE_LAYERS, random_state=0)
@@ -213,3 +213,20 @@ def test_beside_a_busy_process(request, record):
         record("beside a busy process, µs", str(shape), "ratio", ratios[str(shape)])
     worst = max(ratios, key=ratios.__getitem__)
     assert ratios[worst] <= BUSY_TOLERANCE, worst
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="can't pin a process to a CPU here")
+@pytest.mark.usefixtures("several_threads")
+@pytest.mark.parametrize("n_rows", FEW_ROWS)
+def test_few_rows_beside_a_busy_process(request, record, n_rows):
+    for name, call in few_rows(n_rows).items():
+        works = {"default": partial(call, None), "1 thread": partial(call, 1)}
+        with busy_cpu():
+            if checks_only(request):
+                works["default"]()
+                continue
+            busy = race(works, seconds=BUSY_SECONDS)
+        ratio = busy["default"].median / busy["1 thread"].median
+        for threads, timing in busy.items():
+            record("few rows beside a busy process, µs", f"{name}, {n_rows} rows", threads, 1e6 * timing.median)
+        assert ratio <= BUSY_TOLERANCE, f"{name} of {n_rows} rows: the default takes {ratio:.3g} times as long as one thread"

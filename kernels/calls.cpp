@@ -64,10 +64,17 @@ template <class T> void pack(const Network &network, T *storage, void *const *fr
     });
 }
 
+// Returns the number of threads that is worthwhile where CPUs are idle.
+int most_threads_for(double operations) {
+    const double useful = operations / work_per_thread;
+    const int available = max_threads();
+    return useful < 2 ? 1 : useful > available ? available : int(useful);
+}
+
 // Threads share rows, so that more threads than rows would have nothing to do. If a few rows are much work, threads share each
 // row.
 int useful_threads(int wanted, int64_t n_rows, double work) {
-    const int64_t useful = n_rows <= few_rows ? std::max<int64_t>(n_rows, threads_for(work)) : n_rows;
+    const int64_t useful = n_rows <= few_rows ? std::max<int64_t>(n_rows, most_threads_for(work)) : n_rows;
     return int(std::min<int64_t>(wanted, std::max<int64_t>(useful, 1)));
 }
 
@@ -153,9 +160,8 @@ uint64_t shape_of(const Training &t, Type type) {
 }  // namespace
 
 int threads_for(double operations) {
-    const double useful = operations / work_per_thread;
-    const int available = max_threads();
-    return useful < 2 ? 1 : useful > available ? available : int(useful);
+    const int n = most_threads_for(operations);
+    return n > 1 && is_crowded() ? 1 : n;
 }
 
 // Of a few rows, a gradient by the parameters is hardly more than stores, half of which then travel to the caller's core: only the work
@@ -170,9 +176,9 @@ int threads_for_gradient(double work_per_row, int64_t n_rows, bool by_parameters
 // weights up to date, so that the number is fixed; the updates of all weights count as work there.
 void choose_threads(Training &t, Type type, int wanted, double work) {
     const bool adapts = !wanted && !t.x.sparse();
-    t.n_threads = wanted ? wanted : threads_for(t.x.sparse() ? work + double(t.network.size) : work);
+    t.n_threads = wanted ? wanted : most_threads_for(t.x.sparse() ? work + double(t.network.size) : work);
     // The workspace has room for max_threads, and another thread may lower max_threads() between the two calls.
-    t.max_threads = adapts ? std::max(t.n_threads, threads_for(4 * work)) : t.n_threads;
+    t.max_threads = adapts ? std::max(t.n_threads, most_threads_for(4 * work)) : t.n_threads;
     t.step_work = work;
     if (!adapts || t.max_threads == 1) {
         t.timings = nullptr;

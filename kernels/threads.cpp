@@ -46,17 +46,23 @@ template <class Ready> bool spin(Ready ready) {
     return ready();
 }
 
+using Clock = std::chrono::steady_clock;
+
+thread_local Clock::duration yielded{};  // the time for which this thread has yielded in the region
+
 template <class Ready> void wait_for(Ready ready) {
     if (spin(ready)) return;
+    const Clock::time_point start = Clock::now();
     while (!ready()) sched_yield();
+    yielded += Clock::now() - start;
 }
 
 // Returns false if it was not ready within `patience`.
 template <class Ready> bool wait_a_little(Ready ready) {
     if (spin(ready)) return true;
-    const auto end = std::chrono::steady_clock::now() + patience;
+    const Clock::time_point end = Clock::now() + patience;
     while (!ready()) {
-        if (std::chrono::steady_clock::now() > end) return false;
+        if (Clock::now() > end) return false;
         sched_yield();
     }
     return true;
@@ -127,11 +133,13 @@ struct Worker {
         wake.wait(lock, [this] { return region.load(std::memory_order_seq_cst) != nullptr; });
         asleep.store(false, std::memory_order_relaxed);
     }
-    void call(Region *r) {
+    // Returns whether the worker was awake.
+    bool call(Region *r) {
         region.store(r, std::memory_order_seq_cst);
-        if (!asleep.load(std::memory_order_seq_cst)) return;
+        if (!asleep.load(std::memory_order_seq_cst)) return true;
         std::lock_guard<std::mutex> lock(mutex);  // the worker holds it until it really sleeps
         wake.notify_one();
+        return false;
     }
 
     void await() {
@@ -177,6 +185,40 @@ void forget_workers() {
 }
 
 const int fork_handler = pthread_atfork(nullptr, nullptr, forget_workers);
+
+// ---- Crowded CPUs ----------------------------------------------------------------------------------------------
+
+// Where other processes take the CPUs, each meeting of the threads may cost a time slice of the system, some ms, in a call of some us.
+// A region whose caller waits for most of the time tells so, and calls that choose their threads then use one for a while. Regions
+// that woke a worker tell nothing.
+class Crowd {
+  public:
+    void learn(Clock::time_point start, Clock::duration waited) {
+        const Clock::time_point now = Clock::now();
+        if (2 * waited <= now - start) {
+            rest_ = least_rest;
+            return;
+        }
+        if (waited < least_wait) return;
+        until_.store((now + rest_).time_since_epoch().count(), std::memory_order_relaxed);
+        rest_ = std::min(2 * rest_, most_rest);
+    }
+
+    bool is_there() const {
+        const Clock::rep until = until_.load(std::memory_order_relaxed);
+        return until && Clock::now().time_since_epoch().count() < until;
+    }
+
+  private:
+    static constexpr Clock::duration least_wait = std::chrono::microseconds(200);
+    // A trial takes two regions, of which the first wakes the workers: some 20 ms in all.
+    static constexpr Clock::duration least_rest = std::chrono::milliseconds(50), most_rest = std::chrono::seconds(2);
+
+    std::atomic<Clock::rep> until_{0};
+    Clock::duration rest_ = least_rest;  // of the next crowd; belongs to the thread that has the pool
+};
+
+Crowd crowd;
 
 // ---- The number of threads -------------------------------------------------------------------------------------
 
@@ -242,9 +284,13 @@ int parallel(int n_threads, Task task, void *argument) {
         while (pool.n_workers < wanted - 1 && start_worker(pool.n_workers + 1)) {}
         const int size = std::min(wanted, pool.n_workers + 1);
         Region region{size, task, argument, float_mode(), Barrier(size)};
-        for (int i = 0; i < size - 1; i++) pool.workers[i]->call(&region);
+        const Clock::time_point start = Clock::now();
+        yielded = {};
+        bool awake = true;
+        for (int i = 0; i < size - 1; i++) awake &= pool.workers[i]->call(&region);
         run(Team{0, size, &region.barrier}, task, argument);
         for (int i = 0; i < size - 1; i++) pool.workers[i]->await();
+        if (awake) crowd.learn(start, yielded);
         pool.taken.store(false, std::memory_order_release);
         return size;
     }
@@ -252,6 +298,8 @@ int parallel(int n_threads, Task task, void *argument) {
     run(Team{0, 1, &alone}, task, argument);
     return 1;
 }
+
+bool is_crowded() { return crowd.is_there(); }
 
 int max_threads() {
     const int n = chosen.load(std::memory_order_relaxed);

@@ -46,6 +46,9 @@ using Task = void (*)(const Team &team, void *argument);
 // default rather than an upper bound on n_threads: the tests use more threads than CPUs.
 int parallel(int n_threads, Task task, void *argument);
 
+// Returns whether the CPUs were lately so busy that regions mostly waited: a call that chooses its threads then takes one.
+bool is_crowded();
+
 // Returns FASTNN_NUM_THREADS if it is set; otherwise the number of CPUs that this process may use, or less if OMP_NUM_THREADS or
 // OMP_THREAD_LIMIT are lower. All are read when the library is loaded. Setting less than 1 restores this default.
 int max_threads();
