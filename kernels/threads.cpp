@@ -1,6 +1,7 @@
 #include "threads.h"
 
 #include "cpu_count.h"
+#include "crowd.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -46,7 +47,7 @@ template <class Ready> bool spin(Ready ready) {
     return ready();
 }
 
-using Clock = std::chrono::steady_clock;
+using Clock = Crowd::Clock;
 
 thread_local Clock::duration yielded{};  // the time for which this thread has yielded in the region
 
@@ -157,6 +158,7 @@ struct Pool {
 };
 
 Pool pool;
+Crowd crowd;
 
 // Workers block all signals: if a handler ran on a worker, Ctrl-C would not interrupt a wait of the main thread.
 bool start_worker(int index) {
@@ -185,40 +187,6 @@ void forget_workers() {
 }
 
 const int fork_handler = pthread_atfork(nullptr, nullptr, forget_workers);
-
-// ---- Crowded CPUs ----------------------------------------------------------------------------------------------
-
-// Where other processes take the CPUs, each meeting of the threads may cost a time slice of the system, some ms, in a call of some us.
-// A region whose caller waits for most of the time tells so, and calls that choose their threads then use one for a while. Regions
-// that woke a worker tell nothing.
-class Crowd {
-  public:
-    void learn(Clock::time_point start, Clock::duration waited) {
-        const Clock::time_point now = Clock::now();
-        if (2 * waited <= now - start) {
-            rest_ = least_rest;
-            return;
-        }
-        if (waited < least_wait) return;
-        until_.store((now + rest_).time_since_epoch().count(), std::memory_order_relaxed);
-        rest_ = std::min(2 * rest_, most_rest);
-    }
-
-    bool is_there() const {
-        const Clock::rep until = until_.load(std::memory_order_relaxed);
-        return until && Clock::now().time_since_epoch().count() < until;
-    }
-
-  private:
-    static constexpr Clock::duration least_wait = std::chrono::microseconds(200);
-    // A trial takes two regions, of which the first wakes the workers: some 20 ms in all.
-    static constexpr Clock::duration least_rest = std::chrono::milliseconds(50), most_rest = std::chrono::seconds(2);
-
-    std::atomic<Clock::rep> until_{0};
-    Clock::duration rest_ = least_rest;  // of the next crowd; belongs to the thread that has the pool
-};
-
-Crowd crowd;
 
 // ---- The number of threads -------------------------------------------------------------------------------------
 
@@ -281,12 +249,12 @@ void Team::wait() const {
 int parallel(int n_threads, Task task, void *argument) {
     if (n_threads > 1 && !inside && !pool.taken.exchange(true, std::memory_order_acquire)) {
         const int wanted = std::min(n_threads, thread_limit);
+        bool awake = pool.n_workers >= wanted - 1;  // whether all workers are
         while (pool.n_workers < wanted - 1 && start_worker(pool.n_workers + 1)) {}
         const int size = std::min(wanted, pool.n_workers + 1);
         Region region{size, task, argument, float_mode(), Barrier(size)};
         const Clock::time_point start = Clock::now();
         yielded = {};
-        bool awake = true;
         for (int i = 0; i < size - 1; i++) awake &= pool.workers[i]->call(&region);
         run(Team{0, size, &region.barrier}, task, argument);
         for (int i = 0; i < size - 1; i++) pool.workers[i]->await();
@@ -306,7 +274,10 @@ int max_threads() {
     return n ? n : at_load.count;
 }
 
-void set_max_threads(int n) { chosen.store(std::clamp(n, 0, thread_limit), std::memory_order_relaxed); }
+void set_max_threads(int n) {
+    chosen.store(std::clamp(n, 0, thread_limit), std::memory_order_relaxed);
+    crowd.forget();
+}
 
 const char *threads_decided_by() { return chosen.load(std::memory_order_relaxed) ? "set_num_threads" : at_load.decided_by; }
 

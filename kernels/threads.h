@@ -47,6 +47,7 @@ using Task = void (*)(const Team &team, void *argument);
 int parallel(int n_threads, Task task, void *argument);
 
 // Returns whether the CPUs were lately so busy that regions mostly waited: a call that chooses its threads then takes one.
+// set_max_threads forgets it.
 bool is_crowded();
 
 // Returns FASTNN_NUM_THREADS if it is set; otherwise the number of CPUs that this process may use, or less if OMP_NUM_THREADS or
