@@ -102,7 +102,7 @@ inline double layer_work(int64_t n_rows, int64_t n_in, int64_t n_out) {
 // Returns the number of threads that is worthwhile now for this number of floating-point operations.
 int threads_for(double operations);
 
-// The same for the loss of some rows and its gradients. work_per_row: the operations of the way forward.
+// The same for the loss of some rows and its gradients, and for Jacobians. work_per_row: the operations of the way forward.
 int threads_for_gradient(double work_per_row, int64_t n_rows, bool by_parameters, bool by_inputs);
 int threads_for_jacobian(const Network &, int64_t n_rows);
 

@@ -8,13 +8,12 @@
 namespace fastnn {
 
 // Where other processes take the CPUs, each meeting of the threads may cost a time slice of the system, some ms, in a call of some us.
-// A region whose caller waits for most of the time tells so, and calls that choose their threads then use one for a while. Regions
-// that woke a worker tell nothing.
+// A region whose caller waits for most of the time tells so, and calls that choose their threads then use one for a while.
 class Crowd {
   public:
     using Clock = std::chrono::steady_clock;
 
-    // Takes the times of a region: for the thread that has the pool.
+    // To be called after a region that woke no worker, by the thread that has the pool. waited: for how long the caller yielded.
     void learn(Clock::time_point start, Clock::duration waited) {
         const Clock::time_point now = Clock::now();
         if (2 * waited <= now - start) {

@@ -55,10 +55,11 @@ template <class T> class ChunkGradients {
                 layers_->changed_inputs().scale_row(i, to + i * to_row, to + i * to_row);
     }
 
-    // Stores some columns of the gradient by all rows of X, if the first layer's weights alone lead to it.
+    // Whether the first layer's weights alone lead from its deltas to X.
     bool has_plain_inputs() const {
         return !layers_->network().stage && !layers_->network().has_residual_from(0) && !(*layers_)[0].scales_inputs;
     }
+    // Stores some columns of the gradient by all rows of such an X.
     void by_columns(Range columns, T *to, int64_t to_row) const {
         layers_->input_gradient(0, {0, n_rows_}, columns, to, to_row, packing_);
     }
