@@ -56,8 +56,7 @@ int64_t store_gradients(const Model &model, Gradient &call, void *vector, void *
     void *places[max_layers * n_block_kinds];
     if (vector) places_in_vector(model, vector, places);
     call.input_gradient = input_gradient;
-    call.n_threads =
-        n_threads > 0 ? bounded(n_threads) : threads_for_gradient(model.work_per_row, call.n_rows, vector, input_gradient);
+    call.n_threads = n_threads > 0 ? bounded(n_threads) : threads_for_gradient(model.work_per_row, call.n_rows, vector);
     return gradient(model, call, vector ? places : nullptr) ? 0 : -1;
 }
 

@@ -166,10 +166,9 @@ int threads_for(double operations) {
 
 // Of a few rows, a gradient by the parameters is hardly more than stores, half of which then travel to the caller's core: only the work
 // of one row's way forward counts.
-int threads_for_gradient(double work_per_row, int64_t n_rows, bool by_parameters, bool by_inputs) {
+int threads_for_gradient(double work_per_row, int64_t n_rows, bool by_parameters) {
     if (by_parameters && n_rows < few_rows) return threads_for(work_per_row);
-    const double passes = by_parameters || by_inputs ? 3 : 1;
-    return threads_for(passes * work_per_row * double(std::min(n_rows, chunk_rows)));
+    return threads_for(3 * work_per_row * double(std::min(n_rows, chunk_rows)));
 }
 
 // If threads are timed, a quarter of the work may be worth them. With sparse rows, every change of their number would bring all

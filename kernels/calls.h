@@ -102,8 +102,9 @@ inline double layer_work(int64_t n_rows, int64_t n_in, int64_t n_out) {
 // Returns the number of threads that is worthwhile now for this number of floating-point operations.
 int threads_for(double operations);
 
-// The same for the loss of some rows and its gradients, and for Jacobians. work_per_row: the operations of the way forward.
-int threads_for_gradient(double work_per_row, int64_t n_rows, bool by_parameters, bool by_inputs);
+// The same for the loss of some rows and its gradients, and for Jacobians. work_per_row: the operations of the way forward. A loss alone
+// counts like one with gradients: by measurement, a second thread pays from a third of the work of a prediction on.
+int threads_for_gradient(double work_per_row, int64_t n_rows, bool by_parameters);
 int threads_for_jacobian(const Network &, int64_t n_rows);
 
 // Sets the number of threads for training steps with this number of operations: `wanted`, or, if that is 0, the fastest according

@@ -111,7 +111,7 @@ StepStatus Stepper::compute_gradient(const Loss &loss, const Rows &x, const Rows
     call.x = x, call.y = y, call.sample_weight = sample_weight;
     call.n_rows = n_rows;
     call.gradient = accumulated.batch();
-    call.n_threads = n_threads ? n_threads : threads_for_gradient(work_per_row / 3, n_rows, true, false);
+    call.n_threads = n_threads ? n_threads : threads_for_gradient(work_per_row / 3, n_rows, true);
     if (has_dropout(training.network)) {
         key = training.random->next_uint64(training.random->state);
         call.dropout_key = &key;

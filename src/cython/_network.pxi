@@ -105,7 +105,7 @@ cdef class Network(NetworkParameters):
         call.gradient = self.output(gradient, self.native.size)
         call.input_gradient = self.output(input_gradient, call.n_rows * self.n_in)
         call.n_threads = wanted_threads(n_threads) or threads_for_gradient(
-            self.operations(x), call.n_rows, gradient is not None or parameters is not None, input_gradient is not None)
+            self.operations(x), call.n_rows, gradient is not None or parameters is not None)
         if parameters is not None:
             if not self.fill_arrays(arrays, parameters):
                 raise ValueError(f"contiguous {self.dtype} arrays like the parameters are expected")
@@ -138,7 +138,7 @@ cdef class Network(NetworkParameters):
         if order is not None:
             call.order = order_of_batch(order, first, n_rows, n_all)
         call.gradient = self.output(gradient, self.native.size)
-        call.n_threads = wanted_threads(n_threads) or threads_for_gradient(self.operations(x), n_rows, gradient is not None, False)
+        call.n_threads = wanted_threads(n_threads) or threads_for_gradient(self.operations(x), n_rows, gradient is not None)
         if dropout_key is not None:
             key = dropout_key
             call.dropout_key = &key
@@ -168,8 +168,7 @@ cdef class Network(NetworkParameters):
         call.begin, call.end, call.sum = begin, end, total
         call.outputs = self.output(out, (end - begin) * self.layers[self.native.n_layers - 1].n_out)
         call.gradient = self.output(gradient, self.native.size)
-        call.n_threads = wanted_threads(n_threads) or threads_for_gradient(
-            self.operations(x), end - begin, gradient is not None, False)
+        call.n_threads = wanted_threads(n_threads) or threads_for_gradient(self.operations(x), end - begin, gradient is not None)
         with nogil:
             done = native_gradient(self.model, call, NULL)
         if not done:

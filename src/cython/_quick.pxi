@@ -157,7 +157,7 @@ cdef bint fill_quick(Network network, object x, object y, int64_t *n_rows, bint 
 
 cdef int run_gradient(Network network, Gradient *call, void **to) except -1:
     cdef bint done
-    call.n_threads = threads_for_gradient(network.operations_per_row, call.n_rows, to != NULL, call.input_gradient != NULL)
+    call.n_threads = threads_for_gradient(network.operations_per_row, call.n_rows, to != NULL)
     if is_one_dense_row(call.x, call.n_rows, call.n_threads):
         done = native_gradient(network.model, call[0], to)
     else:
