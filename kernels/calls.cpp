@@ -64,13 +64,6 @@ template <class T> void pack(const Network &network, T *storage, void *const *fr
     });
 }
 
-// Returns the number of threads that is worthwhile where CPUs are idle.
-int most_threads_for(double operations) {
-    const double useful = operations / work_per_thread;
-    const int available = max_threads();
-    return useful < 2 ? 1 : useful > available ? available : int(useful);
-}
-
 // Threads share rows, so that more threads than rows would have nothing to do. If a few rows are much work, threads share each
 // row.
 int useful_threads(int wanted, int64_t n_rows, double work) {
@@ -158,6 +151,12 @@ uint64_t shape_of(const Training &t, Type type) {
 }
 
 }  // namespace
+
+int most_threads_for(double operations) {
+    const double useful = operations / work_per_thread;
+    const int available = max_threads();
+    return useful < 2 ? 1 : useful > available ? available : int(useful);
+}
 
 int threads_for(double operations) {
     const int n = most_threads_for(operations);

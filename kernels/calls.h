@@ -99,7 +99,11 @@ inline double layer_work(int64_t n_rows, int64_t n_in, int64_t n_out) {
     return (2 * double(n_in) + activation_work) * double(n_rows) * double(n_out);
 }
 
-// Returns the number of threads that is worthwhile now for this number of floating-point operations.
+// Returns the number of threads that is worthwhile for this number of floating-point operations where CPUs are idle: for trainings, which
+// measure what threads are worth, or whose threads never meet.
+int most_threads_for(double operations);
+
+// The same as things are now.
 int threads_for(double operations);
 
 // The same for the loss of some rows and its gradients, and for Jacobians. work_per_row: the operations of the way forward. A loss alone

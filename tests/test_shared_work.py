@@ -10,7 +10,9 @@ import fastnn
 from fastnn import MLP, SharedEnsemble
 from fastnn.embeddings import PLR, Categorical
 
-# Three threads share the outputs of each layer of more than a few units, in either dtype.
+pytestmark = pytest.mark.usefixtures("three_threads")  # which gives back the limit that the tests change
+
+# Several threads share the outputs of each layer of more than a few units, in either dtype.
 SIZES = (150, 300, 170, 300, 4)
 KINDS = {
     "plain": {},
@@ -27,14 +29,6 @@ KINDS = {
 }
 
 
-@pytest.fixture
-def threads():
-    """Return a function that sets the number of threads that calls choose from, on any machine."""
-    before = fastnn.get_num_threads()
-    yield fastnn.set_num_threads
-    fastnn.set_num_threads(before)
-
-
 def results(model, X, y, n_threads):
     """Return the bits of a loss and its derivatives, of those of the outputs, and of the outputs."""
     dense = not scipy.sparse.issparse(X)
@@ -49,7 +43,7 @@ def results(model, X, y, n_threads):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("kind", KINDS)
-def test_any_number_of_threads_gives_the_same_bits(kind, dtype, threads):
+def test_any_number_of_threads_gives_the_same_bits(kind, dtype):
     options = {"layer_sizes": SIZES, "activation": "gelu"} | KINDS[kind]
     model = MLP(dtype=dtype, random_state=0, **options)
     rng = np.random.default_rng(1)
@@ -57,21 +51,21 @@ def test_any_number_of_threads_gives_the_same_bits(kind, dtype, threads):
     if kind == "embedded":
         X[:, 10] = np.floor(6 * X[:, 10])
     for n in (1, 2, 7, 8, 9, 40, 90):
-        threads(1)
+        fastnn.set_num_threads(1)
         expected = results(model, X[:n], y[:n], 1)
         for many in (2, 3, 5):
-            threads(many)
+            fastnn.set_num_threads(many)
             assert results(model, X[:n], y[:n], many) == expected
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_sparse_rows_have_the_same_bits_for_any_number_of_threads(dtype, threads):
+def test_sparse_rows_have_the_same_bits_for_any_number_of_threads(dtype):
     model = MLP(SIZES, dtype=dtype, random_state=0)
     X = scipy.sparse.random_array((40, SIZES[0]), density=0.2, rng=np.random.default_rng(1), dtype=dtype).tocsr()
     y = np.random.default_rng(2).random((40, SIZES[-1])).astype(dtype)
     for n in (1, 5, 40):
-        threads(1)
+        fastnn.set_num_threads(1)
         expected = results(model, X[:n], y[:n], 1)
         for many in (2, 3, 5):
-            threads(many)
+            fastnn.set_num_threads(many)
             assert results(model, X[:n], y[:n], many) == expected

@@ -23,10 +23,8 @@ template <class T> class GradientRun {
 
   private:
     static Needs needs(const Gradient &call) {
-        const Network &network = call.network;
         Needs needs = {call.gradient != nullptr, call.input_gradient != nullptr};
-        if (call.n_threads > 1 && !network.layers[0].scales_members)
-            needs.rows_to_share = network.passed_rows(std::min(call.n_rows, network.rows_at_once()));
+        needs.rows_to_share = rows_to_share(call.network, call.n_rows, call.n_threads);
         return needs;
     }
 

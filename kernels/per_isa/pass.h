@@ -7,6 +7,8 @@
 //                   chunk stay in the memory.
 #pragma once
 
+#include <algorithm>
+
 #include "gradients.h"
 #include "loss_rows.h"
 
@@ -17,6 +19,12 @@ namespace {
 // second cache, the strip is a whole chunk.
 template <class T> int64_t strip_rows(const Network &network) {
     return network.size * int64_t(sizeof(T)) <= fastnn::second_cache_bytes() / 3 ? 2 * row_group : chunk_rows;
+}
+
+// Returns the rows of the first chunk of a batch if several threads may share them; 0 otherwise.
+inline int64_t rows_to_share(const Network &network, int64_t batch_size, int n_threads) {
+    if (n_threads == 1 || network.layers[0].scales_members) return 0;
+    return network.passed_rows(std::min(batch_size, network.rows_at_once()));
 }
 
 template <class T> struct PassMemory {

@@ -58,13 +58,10 @@ template <class T> class TrainingLoop {
         Needs needs = {true, false};
         needs.first_layer = rules_.first_layer;
         const int64_t steps_left = (t_.n_epochs - t_.epoch) * (t_.last_batch() / t_.batch_size + 1);
-        if (t_.max_threads > 1 && !t_.network.layers[0].scales_members) needs.rows_to_share = rows_in_chunk();
+        needs.rows_to_share = rows_to_share(t_.network, t_.batch_size, t_.max_threads);
         if (steps_left >= steps_worth_a_copy * t_.n_state_arrays()) needs.panels = panels_.parameters();
         return needs;
     }
-
-    // Rows of a pass in the first chunk of a batch.
-    int64_t rows_in_chunk() const { return t_.network.passed_rows(std::min(t_.batch_size, t_.network.rows_at_once())); }
 
     // Trains until the run, the slice or the region is over.
     void run_region() {

@@ -283,6 +283,7 @@ cdef extern from "kernels/calls.h" namespace "fastnn" nogil:
     Loss_ given_gradient()
     double layer_work(int64_t n_rows, int64_t n_in, int64_t n_out)
     int native_threads_for "fastnn::threads_for"(double operations)
+    int most_threads_for(double operations)
     int threads_for_jacobian(const Network_ &, int64_t n_rows)
     int threads_for_gradient(double work_per_row, int64_t n_rows, bint by_parameters)
     void choose_threads(Training &, Type, int wanted, double work)

@@ -308,7 +308,7 @@ def advance_many(list runs, list n_epochs, double seconds, n_threads):
         member.kernels, member.training, member.workspace = run.k, &run.t, run.workspace
         members.push_back(member)
     cdef int64_t n = <int64_t>members.size()
-    cdef int threads = threads_for(n_threads, work)
+    cdef int threads = wanted_threads(n_threads) or most_threads_for(work)
     with ExitStack() as stack:
         for lock in sorted(((<Run>each).lock for each in runs), key=id):  # one order for all callers, so that none waits for ever
             stack.enter_context(lock)
