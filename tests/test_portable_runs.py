@@ -155,13 +155,13 @@ def test_the_compiled_loop_makes_the_steps_of_python(by_rows, dtype):
         network = network_of(model_of(SIZES, ["tanh", "gelu"], dtype=dtype))
         run, moments = run_of(network, X, y, setting, loss_by_rows=by_rows)
         if by_loop:
-            run._step = count_calls(run._step)
+            run._single_steps.take = count_calls(run._single_steps.take)
         else:
             run._loop = None
         assert run.advance(math.inf, 4) == "finished"
         results.append((run.epoch_loss, run.batch_loss, network.storage, moments))
         if by_loop:
-            assert run._step.calls == 4  # those of the batch of weight 0
+            assert run._single_steps.take.calls == 4  # those of the batch of weight 0
     for got, wanted in zip(*results, strict=True):
         np.testing.assert_allclose(got, wanted, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
 
