@@ -321,9 +321,10 @@ def test_a_bar_that_changes_settings_keeps_the_number_of_epochs(monkeypatch):
 def test_settings_assigned_as_a_run_ends_take_effect_in_the_next_step():
     # Another thread may assign a setting just as a run ends.
     trainer, other = trainer_of(), trainer_of()
-    trainer._running = True
-    trainer.l2 = other.l2 = 0.5
-    trainer._running = False
+    other.l2 = 0.5
+    with trainer._stepper.hold() as stepper:
+        stepper.in_run = True
+        trainer.l2 = 0.5
     for each in (trainer, other):
         each.step(X, Y)
     assert_same(trainer, other)
@@ -358,12 +359,8 @@ def test_lazy_updates_of_dense_rows_that_a_callback_assigns_raise():
 
 def test_assignments_during_a_step_in_another_thread_raise():
     trainer = trainer_of()
-    assert trainer._stepper.acquire()
-    try:
-        with pytest.raises(RuntimeError, match="already running"):
-            trainer.l2 = 0.5
-    finally:
-        trainer._stepper.release()
+    with trainer._stepper.hold(), pytest.raises(RuntimeError, match="already running"):
+        trainer.l2 = 0.5
     assert trainer.l2 == BEFORE["l2"]
     trainer.l2 = 0.5
     assert trainer.l2 == 0.5

@@ -78,13 +78,21 @@ def test_a_divergence_has_the_same_error_and_state(rate):
 
 def test_a_trainer_in_use_is_refused_and_stays_in_use():
     trainer = _trainer()
-    stepper = trainer._acquire()
-    try:
-        with pytest.raises(RuntimeError, match="already running"):
-            trainer.run(X, Y)
-        assert not stepper.acquire()
-    finally:
-        stepper.release()
+    with trainer._stepper.hold():
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match="already running"):
+                trainer.run(X, Y)
+    assert trainer.run(X, Y).epochs == 1
+
+
+def test_a_hold_that_dies_ends():
+    trainer = _trainer()
+    hold = trainer._stepper.hold()
+    with pytest.raises(RuntimeError, match="already running"):
+        trainer._stepper.hold()
+    trainer._stepper.in_run = True
+    del hold
+    assert not trainer._stepper.in_run
     assert trainer.run(X, Y).epochs == 1
 
 
@@ -93,7 +101,7 @@ def test_settings_assigned_during_a_run_wait_for_the_end_of_an_epoch():
     rows = np.tile(X, (40, 1)), np.tile(Y, (40, 1))
     thread = threading.Thread(target=lambda: trainer.run(*rows, epochs=60))
     thread.start()
-    while thread.is_alive() and not trainer._running:
+    while thread.is_alive() and not trainer._stepper.in_run:
         pass
     trainer.learning_rate = 1e-6
     thread.join()

@@ -2,7 +2,7 @@
 
 from contextlib import ExitStack
 
-from fastnn._errors import DIVERGED_STEP, NOTHING_ACCUMULATED, WEIGHTLESS, DivergedError
+from fastnn._errors import DIVERGED_STEP, IN_USE, NOTHING_ACCUMULATED, WEIGHTLESS, DivergedError
 
 # The number of losses that a run keeps until its caller reads them between two slices. No slice has more epochs. With as many
 # seconds, they take half a MiB, which stays in the second-level cache.
@@ -83,7 +83,7 @@ cdef class Run:
     def __init__(self, Network network, data, settings, int64_t n_epochs, int64_t updates, Stepper stepper=None):
         """Take settings of fastnn._engine.run_settings and data of fastnn._engine.training_data.
 
-        The run uses the memory of a stepper, which must be acquired as long as the run advances.
+        The run uses the memory of a stepper, which must be held as long as the run advances.
         """
         x, y, labels, sample_weight = data
         loss = self.take_settings(network, settings, stepper)
@@ -246,9 +246,10 @@ cdef class Run:
         with self.lock:
             with nogil:
                 status = k.train(self.t, self.workspace)
-        if status == Status.weightless:
+        word = self.outcome(status)
+        if word == "weightless":
             raise ZeroDivisionError(WEIGHTLESS)
-        return self.outcome(status)
+        return word
 
     cdef int begin_slice(self, int64_t n_epochs) except -1:
         """Allow this number of epochs in the next slice."""
@@ -266,7 +267,9 @@ cdef class Run:
         return 0
 
     cdef str outcome(self, Status status):
-        """Return the word for the end of a slice."""
+        """Give the trainer the number of updates, and return the word for the end of a slice."""
+        if self.stepper is not None:  # here, since Ctrl-C can interrupt Python before it would do so
+            self.stepper.native.training.updates = self.t.updates
         if status == Status.diverged:
             if self.stepper is not None:
                 self.stepper.native.forget()

@@ -2,7 +2,7 @@
 
 @cython.final
 cdef class Stepper:
-    """Make single steps of training, count all updates, and hold the lock that one trainer at a time takes."""
+    """Make single steps of training, count all updates, and let one caller at a time hold the trainer."""
 
     cdef NativeStepper native
     cdef OwnBlocks own_blocks  # in place of the network's, if blocks have settings of their own
@@ -12,6 +12,7 @@ cdef class Stepper:
     cdef TargetRules rules
     cdef vector[HeadRules] heads
     cdef readonly Network network
+    cdef public bint in_run  # whether the caller that holds the trainer makes a run, which ends with the hold at the latest
 
     def __init__(self, Network network, settings, int64_t updates):
         self.network = network
@@ -22,7 +23,7 @@ cdef class Stepper:
         self.configure(settings)
 
     def configure(self, settings):
-        """Use these settings from the next step on. Acquire before. After an exception, nothing has changed."""
+        """Use these settings from the next step on. Hold the trainer. After an exception, nothing has changed."""
         cdef TrainingSettings *present = &self.native.training
         cdef TrainingSettings wanted = present[0]
         cdef OwnBlocks own_blocks
@@ -56,15 +57,22 @@ cdef class Stepper:
     def updates(self, int64_t value):
         self.native.training.updates = value
 
-    def acquire(self):
-        """Take the trainer if it is free, and return whether it was."""
-        return self.native.acquire()
+    @property
+    def settings(self):
+        """Return the settings in use."""
+        return self.keep[0]
 
-    def release(self):
-        self.native.release()
+    def hold(self):
+        """Return a hold on the trainer. Raise RuntimeError if another caller has it."""
+        cdef Hold hold = Hold.__new__(Hold)
+        hold.stepper = self
+        hold.holds = self.native.acquire()
+        if not hold.holds:
+            raise RuntimeError(IN_USE)
+        return hold
 
     def new_run(self, data, settings, int64_t n_epochs):
-        """Return a run of the network, which goes on from the updates so far. Acquire before.
+        """Return a run of the network, which goes on from the updates so far. Hold the trainer.
 
         `settings` are those of the stepper, apart from those that single steps do not use. Each run uses the memory of the run
         before, which must not advance any more.
@@ -72,7 +80,7 @@ cdef class Stepper:
         return Run(self.network, data, settings, n_epochs, self.native.training.updates, self)
 
     def step(self, data, rates, bint given=False, bint checks_numbers=False):
-        """Make a step on a batch, and return the loss before it. Acquire before.
+        """Make a step on a batch, and return the loss before it. Hold the trainer.
 
         `rates` is the learning rate, or a vector with it and the values of the settings that follow schedules.
         With `given`, the targets are the gradient of a loss with respect to the outputs, summed over rows. Return None,
@@ -111,7 +119,7 @@ cdef class Stepper:
     def accumulate(self, data, bint given=False, double dropout_factor=1.0, double label_smoothing_factor=1.0):
         """Add the gradient of a batch to those of earlier batches, and return its loss, or None if that is not finite.
 
-        The arguments have the same meaning as those of `step`; the factors are those of the step. Acquire before.
+        The arguments have the same meaning as those of `step`; the factors are those of the step. Hold the trainer.
         """
         cdef Rows inputs, targets
         cdef const double *weights
@@ -125,7 +133,7 @@ cdef class Stepper:
         return self.result(status)
 
     def apply(self, rates):
-        """Make an update with the accumulated gradients, and discard them. Acquire before; return as `step`."""
+        """Make an update with the accumulated gradients, and discard them. Hold the trainer; return as `step`."""
         cdef StepStatus status
         cdef double native_rate = self.native.learning_rates[0]
         fill_rates(self.native.learning_rates, rates, self.native.training.optimizer)
@@ -135,7 +143,7 @@ cdef class Stepper:
         return self.result(status)
 
     def apply_gradient(self, cnp.ndarray gradient, rates, bint ends_epoch=False, bint restores=True):
-        """Make an update with a gradient like the storage, which changes, and return the penalty. Acquire before; return as `step`.
+        """Make an update with a gradient like the storage, which changes, and return the penalty. Hold the trainer; return as `step`.
 
         `ends_epoch` says whether it is the last one of an epoch, for an average over epochs. Without `restores`, the state has
         changed even if the result is None.
@@ -180,3 +188,30 @@ cdef class Stepper:
         if status == StepStatus.nothing_accumulated:
             raise RuntimeError(NOTHING_ACCUMULATED)
         return self.native.training.batch_loss if status == StepStatus.done else None
+
+
+@cython.final
+@cython.no_gc_clear
+cdef class Hold:
+    """A stepper in the hands of one caller: until the end of a `with` block, or until this object dies.
+
+    Ctrl-C can interrupt Python after any call, so that a call to acquire and one to release would leave the stepper taken if it came
+    before the `try` of the caller, or before the second call. `with` calls native methods only.
+    """
+
+    cdef Stepper stepper
+    cdef bint holds
+
+    def __enter__(self):
+        return self.stepper
+
+    def __exit__(self, *error):
+        self.end()
+
+    def __dealloc__(self):
+        self.end()
+
+    cdef void end(self) noexcept:
+        if self.holds:
+            self.holds = self.stepper.in_run = False
+            self.stepper.native.release()

@@ -28,7 +28,6 @@ class Configured(Settings):
     _native: Native  # the settings that the engine uses now
     _epochs: int  # of the current or last run
     _history: History | None = None  # the history of the current or last run
-    _running = False  # whether a run is in progress, which reads the settings before each epoch
     _options_of_others: ClassVar[Set[str]] = frozenset()  # names that an assignment refuses, since they set nothing here
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -44,12 +43,9 @@ class Configured(Settings):
             super().__setattr__(name, value)
 
     def _change(self, name: str, value: Any) -> None:
-        if not self._running:
-            stepper = self._acquire()
-            try:
+        if not self._stepper.in_run:
+            with self._stepper.hold():
                 self._replace(name, value)
-            finally:
-                stepper.release()
             return
         if name == "loss":
             raise RuntimeError("loss: it can't change during a run, whose targets were checked for it; start another run")
@@ -62,10 +58,12 @@ class Configured(Settings):
         self.__dict__[name] = value
         try:
             self._wanted = self._new_native(wanted)
-            if not self._running:
+            if not self._stepper.in_run:
                 self._apply()
         except BaseException:
             self.__dict__[name], self._wanted = before, wanted
+            if not self._stepper.in_run:
+                self._apply()
             raise
 
     def _twin(self, model: Differentiated, random_state: Any) -> Self:
@@ -88,21 +86,18 @@ class Configured(Settings):
     def _apply(self) -> bool:
         """Pass the wanted settings to the engine, and return whether a run must begin anew. The caller holds the stepper."""
         before, native, stepper = self._native, self._wanted, self._stepper
-        if native is before:
+        if native is before and stepper.settings is native.settings:  # they differ if Ctrl-C came in between
             return False
         stepper.configure(native.settings)
         if native.start is not before.start:
             stepper.updates = 0
-        self._native = native
+        self.__dict__["_native"] = native
         return not native.goes_on(before)
 
     def _end_run(self) -> None:
-        """Let settings take effect at once again, and release the stepper."""
-        self.__dict__["_running"] = False
-        try:
-            self._apply()
-        finally:
-            self._stepper.release()
+        """Let settings take effect at once again. The caller still holds the stepper."""
+        self._stepper.in_run = False
+        self._apply()
 
     @property
     def random_state(self) -> np.random.Generator:
@@ -128,19 +123,6 @@ class Configured(Settings):
     @property
     def _average(self) -> NativeAveraging | None:
         return self._wanted.settings.averaging
-
-    def _acquire(self) -> _core.Stepper:
-        """Acquire the stepper for one caller at a time, with the current settings. The caller must release it."""
-        stepper: _core.Stepper = self._stepper
-        if not stepper.acquire():
-            raise RuntimeError("this trainer is already running, in another thread or in the caller of a callback")
-        if self._wanted is not self._native:
-            try:
-                self._apply()
-            except BaseException:
-                stepper.release()
-                raise
-        return stepper
 
 
 def source_of(model: Differentiated, random_state: Any) -> Any:

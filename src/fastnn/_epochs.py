@@ -94,11 +94,7 @@ class Epochs:
         try:
             while not self.over:
                 run, epochs = self.begin_slice()
-                try:
-                    status = run.advance(SLICE_SECONDS, epochs)
-                finally:
-                    self.count_updates()
-                self.end_slice(status)
+                self.end_slice(run.advance(SLICE_SECONDS, epochs))
         except (KeyboardInterrupt, ZeroDivisionError):
             self.record_rest()
             raise
@@ -124,10 +120,6 @@ class Epochs:
             if epochs is not None:
                 ahead = min(ahead, epochs)
         return ahead
-
-    def count_updates(self) -> None:
-        """Give the trainer the engine's number of updates, also after an exception in the slice."""
-        self.trainer._stepper.updates = self._run.updates
 
     def end_slice(self, status: str) -> None:
         """Record the epochs of a slice that ended with this status, and set `over` if it was the last one.

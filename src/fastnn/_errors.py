@@ -44,6 +44,9 @@ class DivergedError(ArithmeticError):
         _state.set_attributes(self, state)
 
 
+IN_USE = "this trainer is already running, in another thread or in the caller of a callback"
+"""The message of a trainer that another caller holds."""
+
 DIVERGED_STEP = "loss or update of this batch is not finite; nothing was changed"
 """The message of a step that diverged."""
 

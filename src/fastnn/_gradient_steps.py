@@ -153,12 +153,10 @@ class GradientSteps(Prepared):
             If the update is not finite. The parameters are then unchanged, and the accumulated gradients are discarded.
         """
         self._check_single_steps()
-        stepper = self._acquire()
-        try:
+        with self._stepper.hold() as stepper:
+            self._apply()
             if stepper.apply(self._step_settings().at(stepper.updates)) is None:
                 raise DivergedError(DIVERGED_UPDATE)
-        finally:
-            stepper.release()
 
     def _accumulate(self, data: TrainingData, *, given: bool) -> float:
         """Add the gradient of a batch, and return its loss."""
@@ -193,16 +191,14 @@ class GradientSteps(Prepared):
     def _with_batch(self, use: Callable[[_core.Stepper], float | None], diverged: str) -> float:
         """Return the loss of a batch that the stepper uses. If it is None, restore the random state, and raise."""
         self._check_single_steps()
-        stepper = self._acquire()
-        try:
+        with self._stepper.hold() as stepper:
+            self._apply()
             state = self._rng.bit_generator.state if self.model._drops else None
             loss = use(stepper)
             if loss is None:
                 if state is not None:
                     self._rng.bit_generator.state = state
                 raise DivergedError(diverged)
-        finally:
-            stepper.release()
         return loss
 
     def _given_data(self, X: Any, G: Any) -> TrainingData:

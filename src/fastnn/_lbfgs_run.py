@@ -12,7 +12,7 @@ from fastnn._errors import DivergedError
 from fastnn._lbfgs import LBFGS
 from fastnn._measures import Measures
 from fastnn._minimize import AbsolutePenalty, Objective, minimize, scipy_minimize, scipy_options
-from fastnn._native import apply_settings, count_update, loss_of
+from fastnn._native import apply_settings, loss_of, stepper_of
 from fastnn._setting_checks import DEFAULT_BATCH_SIZE
 from fastnn._watchers import notify
 
@@ -147,9 +147,10 @@ class Search:
             self._evaluate(vector)
         value = objective.loss_of_model(self._value, vector)
         self._check_finite(value)
+        last, stepper = vector.copy(), stepper_of(trainer)
         objective.set_vector(vector)
-        self._last = vector.copy()
-        count_update(trainer)
+        self._last = last  # no call up to the next line: Ctrl-C may come after each
+        stepper.updates += 1
         seconds = time.perf_counter() - self._begun
         self._history.append(loss=value, learning_rate=math.nan, seconds=seconds, **self._measures.values())
         self._in_callback = True

@@ -65,8 +65,8 @@ class Monitor(Checked):
         if history.columns is not None:
             self.best = -math.inf if self._wants_more(self._monitored(history)) else math.inf
 
-    def _improves(self, history: History) -> bool:
-        """Return whether the last epoch is the best so far, and record it if so.
+    def _improvement(self, history: History) -> dict[str, Any]:
+        """Return the attributes of the last epoch as the best so far, which the caller sets; nothing if it is not.
 
         Raises
         ------
@@ -78,9 +78,7 @@ class Monitor(Checked):
         gain = value - self.best if self._wants_more(name) else self.best - value
         # In this form, NaN is never an improvement.
         improves = gain > self.min_delta or (self.best_epoch == 0 and not math.isnan(value))
-        if improves:
-            self.best, self.best_epoch = value, history.epochs
-        return improves
+        return {"best": value, "best_epoch": history.epochs} if improves else {}
 
     def _equals_best(self, history: History) -> bool:
         """Return whether the last epoch has the best value so far again."""
@@ -189,7 +187,9 @@ class ReduceOnPlateau(Monitor):
 
     def on_epoch_end(self, trainer: _Trainer, history: History) -> None:
         """Lower the learning rate after `patience` epochs without an improvement, from the next epoch on."""
-        self._waited = 0 if self._improves(history) else self._waited + 1
+        improvement = self._improvement(history)
+        self.__dict__.update(improvement)
+        self._waited = 0 if improvement else self._waited + 1
         if self._cooling > 0:
             self._cooling -= 1
             self._waited = 0

@@ -171,9 +171,9 @@ def apply_settings(trainer: Configured) -> None:
     trainer._apply()
 
 
-def count_update(trainer: Configured) -> None:
-    """Count an update that was not made by the engine."""
-    trainer._stepper.updates += 1
+def stepper_of(trainer: Configured) -> _core.Stepper:
+    """Return the engine's stepper of a trainer, which counts the updates."""
+    return trainer._stepper
 
 
 def handle_of(owner: Any) -> tuple[tuple[int, ...], object]:

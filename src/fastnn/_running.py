@@ -17,13 +17,14 @@ from fastnn.optimizers import LBFGS
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from fastnn import _core
     from fastnn._engine.training_data import TrainingData
     from fastnn._lbfgs_run import Search
     from fastnn._prepared import Prepared, RowsWithRun
 
 
 class Running:
-    """A trainer in a run. Between `acquire` and `release`, nobody else may use it.
+    """A trainer in a run. Nobody else may use it until the end of the `with` block of `hold`.
 
     Parameters
     ----------
@@ -47,7 +48,7 @@ class Running:
     n_rows : int
         The number of rows in an epoch.
     training : Epochs or Search
-        The run by batches, or the search by L-BFGS. Exists from `acquire` on.
+        The run by batches, or the search by L-BFGS. Exists from `hold` on.
 
     Raises
     ------
@@ -82,17 +83,18 @@ class Running:
 
             self.training = Search(trainer, cast("TrainingData", data), epochs, self.history, measures, watchers)
 
-    def acquire(self) -> None:
-        """Reserve the trainer for the run.
+    def hold(self) -> _core.Hold:
+        """Reserve the trainer for the run. The caller uses the result in a `with` statement at once.
 
         Raises
         ------
         RuntimeError
             If it is in use.
         """
-        self.trainer._acquire()
+        hold = self.trainer._stepper.hold()
         try:
             trainer, state = self.trainer, self.trainer.__dict__
+            trainer._apply()
             self._before = {name: getattr(trainer, name) for name in ("_epochs", "_history")}
             self._names, self._updates = trainer.model._feature_names, trainer._stepper.updates
             state["_epochs"], state["_history"] = self.epochs, self.history
@@ -101,43 +103,53 @@ class Running:
                     self.trainer, self._data, self.epochs, self.history, self._measures, self._watchers, self._rows
                 )
         except BaseException:
-            self.release()
-            raise
+            with hold:
+                raise
+        return hold
 
-    def run(self, X: Any, prepare: Callable[[], None] | None = None) -> History:
-        """Train from the beginning to the end of the run, release the trainer, and return the history.
+    def run(self, X: Any, hold: _core.Hold | None = None, prepare: Callable[[], None] | None = None) -> History:
+        """Train from the beginning to the end of the run, and return the history.
 
         Parameters
         ----------
         X : array-like
             The inputs as the user passed them, whose column names the model records.
+        hold : Hold, optional
+            What `hold` has returned, if the caller had to know whether the trainer is free.
         prepare : function, optional
             What must happen before the watchers are told that the run begins.
 
         Raises
         ------
+        RuntimeError
+            If the trainer is in use.
         DivergedError, ZeroDivisionError
             As `Epochs.run` and `Search.run` do.
         """
         try:
-            if prepare is not None:
-                prepare()
-            if type(X) is not np.ndarray:
-                self.trainer.model._learn_columns(X)
-            self.begin()
-            try:
-                self.training.run()
-            finally:
-                self.tell_end()
+            with self.hold() if hold is None else hold:
+                try:
+                    self._run(X, prepare)
+                except Exception as error:
+                    self.take_back(error)
+                    raise
+                finally:
+                    self.end()
         except KeyboardInterrupt as error:
             error.history = self.history  # type: ignore[attr-defined]
             raise
-        except Exception as error:
-            self.take_back(error)
-            raise
-        finally:
-            self.release()
         return self.history
+
+    def _run(self, X: Any, prepare: Callable[[], None] | None) -> None:
+        if prepare is not None:
+            prepare()
+        if type(X) is not np.ndarray:
+            self.trainer.model._learn_columns(X)
+        self.begin()
+        try:
+            self.training.run()
+        finally:
+            self.tell_end()
 
     def take_back(self, error: Exception) -> None:
         """Undo what the run has changed, if it was refused before its first step: by a callback, or by a schedule."""
@@ -155,13 +167,13 @@ class Running:
 
     def begin(self) -> None:
         """Tell the watchers that the run begins. From now on, settings that are assigned wait for the end of an epoch."""
-        self.trainer.__dict__["_running"] = True
+        self.trainer._stepper.in_run = True
         notify_begin(self._watchers, self.trainer, self.history)
 
     def tell_end(self) -> None:
         """Tell the watchers that the run has ended, also after an exception."""
         notify_end(self._watchers, self.trainer, self.history)
 
-    def release(self) -> None:
-        """Let settings take effect at once again, and let others use the trainer."""
+    def end(self) -> None:
+        """Let settings take effect at once again."""
         self.trainer._end_run()

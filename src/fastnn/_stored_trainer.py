@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # Parts of the engine, and of a run in progress.
-_NOT_PICKLED = frozenset({"_stepper", "_native", "_wanted", "_running"})
+_NOT_PICKLED = frozenset({"_stepper", "_native", "_wanted"})
 # The names of the accumulated gradients in files.
 _ACCUMULATED = ("mean", "given")
 

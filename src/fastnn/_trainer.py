@@ -312,7 +312,6 @@ class Trainer(GradientSteps, AveragedTrainer, ExportedTrainer):
             return run_unwatched(self, X, data, epochs)
         validation = self._validation(validation_data, X)
         running = Running(self, data, epochs, Measures(self, metrics, data, validation), check_watchers(callbacks, progress))
-        running.acquire()
         return running.run(X)
 
     @without_unknown

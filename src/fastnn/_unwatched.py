@@ -83,33 +83,32 @@ def run_unwatched(trainer: Prepared, X: Any, data: TrainingData, epochs: int, *,
         If the trainer is in use.
     """
     trainer._check_lazy(data)
-    stepper = trainer._acquire()
-    try:
+    with trainer._stepper.hold() as stepper:
+        trainer._apply()
         rate: Any = trainer.optimizer.learning_rate
         run = trainer._new_run(data, epochs)
         if checks_numbers:
             run.check_numbers()
         run.set_rates(rate)
         history = History._of_engine(run)
-        trainer.__dict__.update(_epochs=epochs, _history=history, _running=True)
-        if type(X) is not np.ndarray:
-            trainer.model._learn_columns(X)
         try:
+            stepper.in_run = True
+            trainer.__dict__.update(_epochs=epochs, _history=history)
+            if type(X) is not np.ndarray:
+                trainer.model._learn_columns(X)
             try:
                 status = run.advance(SLICE_SECONDS, epochs)
+                if status == "finished":
+                    history._epochs = epochs
+                else:
+                    _go_on(trainer, data, run, status, history)
             finally:
-                stepper.updates = run.updates
-            if status == "finished":
-                history._epochs = epochs
-            else:
-                _go_on(trainer, data, run, status, history)
+                trainer._end_run()
         except (KeyboardInterrupt, ZeroDivisionError) as error:
             history._epochs = max(history._epochs, run.epoch)
             if isinstance(error, KeyboardInterrupt):
                 error.history = history  # type: ignore[attr-defined]
             raise
-    finally:
-        trainer._end_run()
     return history
 
 

@@ -169,12 +169,14 @@ class EarlyStopping(Monitor):
         ValueError
             If the history has no such column, or if `mode` is needed and not given.
         """
-        if self._improves(history):
-            self._improved_epoch = history.epochs
+        found = self._improvement(history)
+        if found:
+            found["_improved_epoch"] = history.epochs
         elif self.ties == "last" and self._equals_best(history):
-            self.best_epoch = history.epochs
-        if self.best_epoch == history.epochs and self.restore_best:
-            self._best_vector, self._best_average = np.array(trainer.model.to_vector()), copied_average(trainer)
+            found["best_epoch"] = history.epochs
+        if found and self.restore_best:
+            found |= {"_best_vector": np.array(trainer.model.to_vector()), "_best_average": copied_average(trainer)}
+        self.__dict__.update(found)  # at once: Ctrl-C may come after any call, and its parameters belong to the best value
         stop = self.patience is not None and history.epochs - self._improved_epoch >= self.patience
         if stop:
             self._restore(trainer)

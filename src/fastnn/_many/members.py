@@ -85,7 +85,7 @@ class Members:
             with ExitStack() as stack:
                 members = []
                 for running in self._runs:
-                    running.acquire()
+                    stack.enter_context(running.hold())
                     stack.callback(_end, running)
                     members.append(Member(running))
                 if type(self._X) is not np.ndarray:
@@ -115,7 +115,7 @@ class Members:
 
 def _end(running: Running) -> None:
     try:
-        running.release()
+        running.end()
     finally:
         take_average(running.trainer)
 

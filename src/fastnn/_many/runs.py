@@ -30,7 +30,7 @@ class Member:
     Parameters
     ----------
     running : Running
-        The run, whose trainer it has acquired.
+        The run, which holds its trainer.
 
     Attributes
     ----------
@@ -157,13 +157,9 @@ def _train_slice(active: list[Member], n_threads: int | None) -> None:
     if not members:
         return
     runs, epochs = zip(*(training.begin_slice() for _, training in members), strict=True)
-    try:
-        if len(runs) == 1:  # all threads may share its batches
-            statuses = [runs[0].advance(_epochs.SLICE_SECONDS, epochs[0])]
-        else:
-            statuses = _core.advance_many(list(runs), list(epochs), _epochs.SLICE_SECONDS, n_threads)
-    finally:
-        for _, training in members:
-            training.count_updates()
+    if len(runs) == 1:  # all threads may share its batches
+        statuses = [runs[0].advance(_epochs.SLICE_SECONDS, epochs[0])]
+    else:
+        statuses = _core.advance_many(list(runs), list(epochs), _epochs.SLICE_SECONDS, n_threads)
     for (member, training), status in zip(members, statuses, strict=True):
         member.end_slice(training, status)

@@ -124,8 +124,8 @@ class ShardedTraining:
         measures = ShardedMeasures(trainer, ranks, names, shards, held_out)
         running = Running(trainer, ShardedData(ranks, shards), epochs, measures, of_rank(ranks, watchers))
         with ranks.agreed(Phase.STATE):
-            running.acquire()
-        return running.run(X, prepare=self._share_state)
+            hold = running.hold()
+        return running.run(X, hold, self._share_state)
 
     def _of_trainer(self, X: Any) -> dict[str, Any]:
         """Return everything but the rows that must be the same on all ranks, by the names in errors."""

@@ -74,8 +74,9 @@ class EpochWatcher:
         estimator = self._estimator
         # First, so that an interrupted validation leaves no epoch half recorded.
         loss, score = (None, None) if self._validation is None else self._validation()
-        estimator.n_iter_ += len(losses)
-        estimator.t_ += self._n_rows * len(losses)
+        count = len(losses)
+        estimator.n_iter_ += count  # no calls between these lines: Ctrl-C may come after each
+        estimator.t_ += self._n_rows * count
         estimator.loss_ = losses[-1]
         estimator.loss_curve_ += losses
         if estimator.verbose:
@@ -103,8 +104,8 @@ class EpochWatcher:
         if score > estimator.best_validation_score_ or (
             estimator.ties == "last" and score == estimator.best_validation_score_
         ):
-            estimator.best_validation_score_ = score
-            estimator._best_parameters = evaluated_network(trainer).storage.copy()
+            best = evaluated_network(trainer).storage.copy()
+            vars(estimator).update(best_validation_score_=score, _best_parameters=best)  # at once, for the same reason
 
     def _compare_losses(self, losses: list[float]) -> None:
         estimator = self._estimator

@@ -36,8 +36,8 @@ def train_together(fits: Sequence[BatchFit | SearchFit], n_threads: int | None, 
             pairs = []
             for fit in batches:
                 running = fit.running()
-                running.acquire()
-                stack.callback(running.release)
+                stack.enter_context(running.hold())
+                stack.callback(running.end)
                 pairs.append((fit, Member(running)))
             run_members([member for _, member in pairs], n_threads, progress)
         interrupted = False

@@ -45,6 +45,7 @@ class Run:
         settings: RunSettings,
         n_epochs: int,
         updates: int,
+        stepper: Any = None,
         *,
         ends_epochs: bool = True,
     ) -> None:
@@ -57,6 +58,7 @@ class Run:
         self._pieces.lazy = self._optimizer.lazy
         self._pieces.single = "label_smoothing_factor" in self._optimizer.scheduled
 
+        self._stepper = stepper  # of the trainer, whose number of updates follows the run; None without one
         self.steps, self.n_epochs = self._pieces.steps, n_epochs
         room = min(n_epochs, _MAX_EPOCHS)
         self._account = new_account(self._pieces.epoch_rows, updates, room)
@@ -141,6 +143,13 @@ class Run:
 
         The next call may overwrite the losses and seconds of epochs: read them between two calls.
         """
+        try:
+            return self._advance(seconds, n_epochs)
+        finally:
+            if self._stepper is not None:
+                self._stepper.updates = self.updates
+
+    def _advance(self, seconds: float, n_epochs: int) -> str:
         wanted, room = min(n_epochs, self.n_epochs - self.epoch), len(self.epoch_loss)
         if self.epoch - self.first_epoch + wanted > room:  # the caller has read the arrays
             self._account.counts[FIRST_EPOCH] = self.epoch

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,25 +14,44 @@ from fastnn._engine.portable._accumulated import Accumulated
 from fastnn._engine.portable._network import Network
 from fastnn._engine.portable._rows import Array
 from fastnn._engine.portable._run import Run
-from fastnn._errors import NOTHING_ACCUMULATED
+from fastnn._errors import IN_USE, NOTHING_ACCUMULATED
 
 if TYPE_CHECKING:
     from fastnn._engine.run_settings import RunSettings
     from fastnn._engine.training_data import TrainingData
 
 
+class Hold:
+    """A stepper in the hands of one caller: until the end of a `with` block, or until this object dies."""
+
+    def __init__(self, stepper: Stepper) -> None:
+        self._stepper = stepper
+        self.in_run = self.over = False
+
+    def __enter__(self) -> Stepper:
+        """Return the stepper."""
+        return self._stepper
+
+    def __exit__(self, *error: object) -> None:
+        """Let others hold the stepper."""
+        self.over = True
+
+
 class Stepper:
-    """Single steps of training, the number of updates of a trainer, and the lock for its users."""
+    """Single steps of training, the number of updates of a trainer, and the hold of one caller at a time."""
 
     def __init__(self, network: Network, settings: RunSettings, updates: int) -> None:
         self.network, self.updates = network, updates
         self._accumulated: Accumulated | None = None
         self._lock = threading.Lock()
+        self._last_hold: weakref.ref[Hold] | None = (
+            None  # weak, since Ctrl-C can keep a hold from ending otherwise than by death
+        )
         self.configure(settings)
 
     def configure(self, settings: RunSettings) -> None:
-        """Use these settings from the next step on. The caller must have acquired the trainer."""
-        self._settings = settings
+        """Use these settings from the next step on. The caller holds the trainer."""
+        self.settings = settings
 
     @property
     def address(self) -> int:
@@ -47,17 +67,34 @@ class Stepper:
     def accumulated(self, value: tuple[Array, Array, float]) -> None:
         self._accumulated = Accumulated(*value)
 
-    def acquire(self) -> bool:
-        """Acquire the trainer if it is free, and return whether it was."""
-        return self._lock.acquire(blocking=False)
+    @property
+    def in_run(self) -> bool:
+        """Whether the caller that holds the trainer makes a run, which ends with the hold at the latest."""
+        hold = self._holder()
+        return hold is not None and hold.in_run
 
-    def release(self) -> None:
-        """Release the trainer."""
-        self._lock.release()
+    @in_run.setter
+    def in_run(self, value: bool) -> None:
+        hold = self._holder()
+        if hold is not None:
+            hold.in_run = value
+
+    def hold(self) -> Hold:
+        """Return a hold on the trainer. Raise RuntimeError if another caller has it."""
+        with self._lock:
+            if self._holder() is not None:
+                raise RuntimeError(IN_USE)
+            hold = Hold(self)
+            self._last_hold = weakref.ref(hold)
+        return hold
+
+    def _holder(self) -> Hold | None:
+        hold = None if self._last_hold is None else self._last_hold()
+        return None if hold is None or hold.over else hold
 
     def new_run(self, data: TrainingData, settings: RunSettings, n_epochs: int) -> Run:
         """Return a run of the network with these settings, which goes on from the updates so far."""
-        return Run(self.network, data, settings, n_epochs, self.updates)
+        return Run(self.network, data, settings, n_epochs, self.updates, self)
 
     def step(self, data: TrainingData, rate: Any, given: bool = False, checks_numbers: bool = False) -> float | None:
         """Make a step and return the loss before it, or change nothing and return None if loss or update are not finite.
@@ -65,7 +102,7 @@ class Stepper:
         With `given`, the targets are the gradient of a loss with respect to the outputs, summed over rows. The numbers have
         always been checked.
         """
-        run = self._run(data, rate, GIVEN_GRADIENT if given else self._settings.loss)
+        run = self._run(data, rate, GIVEN_GRADIENT if given else self.settings.loss)
         if run.advance(math.inf, 1) == "diverged":
             return None
         self.updates = run.updates
@@ -82,8 +119,8 @@ class Stepper:
         network, key = self.network, None
         gradient, weight = np.zeros_like(network.storage), np.empty(1)
         if network.drops:
-            key = int(np.random.Generator(self._settings.bit_generator).integers(0, 2**64, dtype=np.uint64))
-        used = GIVEN_GRADIENT if given else smoothed_less(self._settings.loss, label_smoothing_factor)
+            key = int(np.random.Generator(self.settings.bit_generator).integers(0, 2**64, dtype=np.uint64))
+        used = GIVEN_GRADIENT if given else smoothed_less(self.settings.loss, label_smoothing_factor)
         x: Any = data.x
         loss = network.gradient(
             *(used, x, data.y, data.labels, data.sample_weight, gradient),
@@ -121,7 +158,7 @@ class Stepper:
 
     def _run(self, data: tuple[Any, ...], rate: Any, loss: NativeLoss, *, ends_epoch: bool = False) -> Run:
         """Return a run of one step."""
-        one_batch = self._settings._replace(loss=loss, batch_size=len(data[0]), shuffle=False)
+        one_batch = self.settings._replace(loss=loss, batch_size=len(data[0]), shuffle=False)
         run = Run(self.network, data, one_batch, 1, self.updates, ends_epochs=ends_epoch)
         run.set_rates(np.array([rate], np.float64))
         return run
