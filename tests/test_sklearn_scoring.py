@@ -10,6 +10,7 @@ import pytest
 import scipy.sparse
 import sklearn
 from sklearn import metrics
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import get_scorer, make_scorer
 
 from fastnn.sklearn import MLPClassifier, MLPRegressor, _stochastic
@@ -192,15 +193,21 @@ def test_scorers_work_with_metadata_routing() -> None:
 
 @pytest.mark.filterwarnings("ignore:R.2 score is not well-defined")
 def test_r2_of_a_single_row_gives_a_warning() -> None:
-    model = MLPRegressor(max_iter=2, early_stopping=True, scoring="r2").fit(X, VALUES, X_val=X[:1], y_val=VALUES[:1])
+    model = MLPRegressor(max_iter=2, early_stopping=True, scoring="r2", random_state=0)
+    with pytest.warns(ConvergenceWarning, match="No validation score is a number: the parameters are those"):
+        model.fit(X, VALUES, X_val=X[:1], y_val=VALUES[:1])
     assert np.isnan(model.validation_scores_).all()
+    model.set_params(early_stopping=False, scoring=None)
+    np.testing.assert_array_equal(model.predict(X), model.fit(X, VALUES).predict(X))
 
 
 def test_predictions_that_are_not_finite_have_no_score() -> None:
     """The fit stops by its rules, as without a scorer, with the best parameters so far."""
     for scoring in (None, *REGRESSION):
         model = MLPRegressor(hidden_layer_sizes=(3, 3), activation="identity", max_iter=3, early_stopping=True)
-        model.set_params(scoring=scoring, random_state=0).fit(X, VALUES, X_val=np.full_like(X, 1e308), y_val=VALUES)
+        model.set_params(scoring=scoring, random_state=0)
+        with pytest.warns(ConvergenceWarning, match="No validation score"):
+            model.fit(X, VALUES, X_val=np.full_like(X, 1e308), y_val=VALUES)
         assert np.isnan(model.validation_scores_).all()
         assert np.isfinite(model.predict(X)).all()
 
@@ -217,3 +224,17 @@ def test_custom_scorers_get_weights_and_classes() -> None:
         MLPClassifier((3,), max_iter=2, early_stopping=True, scoring=scorer).fit(X, texts, weight)
     assert seen[0] == seen[1] == ((9, 3), {"low", "mid", "high"} & seen[0][1], None)
     assert seen[2] == seen[3] == ((9, 3), seen[2][1], (9,))
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: lambda estimator, rows, y: estimator.score(rows, y), lambda: make_scorer(unweighted)]
+)
+def test_scorers_need_not_take_weights(make: Callable[[], Any]) -> None:
+    """Weights of classes are weights of rows, of which a function of estimator, X and y knows nothing."""
+    for options, weight in (({"class_weight": "balanced"}, None), ({}, WEIGHT)):
+        model = MLPClassifier((3,), max_iter=2, early_stopping=True, scoring=make(), random_state=0, **options)
+        assert len(model.fit(X, LABELS, weight).validation_scores_) == 2
+
+
+def unweighted(y_true: Any, y_pred: Any) -> float:
+    return float(np.mean(y_true == y_pred))

@@ -121,8 +121,11 @@ def _handed_over(argument: str, value: Any) -> NDArray[Any]:
     raise TypeError(f"{argument}: expected {expected}, got {described} ({reason})") from reason
 
 
-def _from_objects(argument: str, array: NDArray[Any]) -> NDArray[np.float64]:
-    """Return Python's numbers (fractions, decimals, large integers) as float64. NumPy would also accept None and text."""
+def _from_objects(argument: str, array: NDArray[Any]) -> NDArray[Any]:
+    """Return Python's integers as int64, and other numbers (fractions, decimals, large integers) as float64.
+
+    NumPy would also accept None and text.
+    """
     if array.ndim == 0 and not isinstance(array[()], str | bytes) and not hasattr(array[()], "__float__"):
         value, way = array[()], _ways_out.other_object(array[()])
         raise TypeError(f"{argument}: expected an array of numbers, got {shown(value)} of type {type(value).__name__}{way}")
@@ -132,6 +135,8 @@ def _from_objects(argument: str, array: NDArray[Any]) -> NDArray[np.float64]:
             text = _ways_out.encoding(argument) if isinstance(value, str) else ""
             raise TypeError(f"{argument}: expected a real number, got {shown(value)} of type {type(value).__name__}{text}")
     try:
+        if all(isinstance(value, numbers.Integral) and abs(int(value)) < 2**63 for value in array.flat):
+            return array.astype(np.int64)
         return array.astype(np.float64)
     except (TypeError, ValueError, OverflowError) as error:
         raise TypeError(f"{argument}: expected numbers that fit float64, got objects that don't ({error})") from error

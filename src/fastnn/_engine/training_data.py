@@ -137,16 +137,20 @@ def sample_weights(argument: str, value: Any, n_rows: int, *, is_part: bool = Fa
     if array.shape != (n_rows,):
         raise ValueError(f"{argument}: expected shape ({n_rows},), one weight per row of X, got {array.shape}")
     check_finite(argument, array, np.dtype(np.float64))
+    check_magnitudes(argument, array, is_part=is_part)
+    return array
+
+
+def check_magnitudes(argument: str, weights: NDArray[np.float64], *, is_part: bool = False) -> None:
+    """Raise ValueError unless the reciprocal of the sum of the weights' magnitudes is finite; a part may have no weight."""
     with np.errstate(over="ignore"):
-        sizes = np.abs(array)
+        sizes = np.abs(weights)
         largest, total = sizes.max(), sizes.sum()
-    # Within these limits, the reciprocal of the sum is finite.
     if (largest < 1e-290 and not (is_part and largest == 0)) or total > 1e290:
         raise ValueError(
             f"{argument}: expected some weights that are not 0, with magnitudes whose "
-            f"sum is below 1e290, got values from {array.min()} to {array.max()}"
+            f"sum is below 1e290, got values from {weights.min()} to {weights.max()}"
         )
-    return array
 
 
 def check_complete_batch(n_rows: int, batch_size: int) -> None:

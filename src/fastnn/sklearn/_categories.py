@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
@@ -84,9 +83,12 @@ def encoded_inputs(estimator: Any, X: Any, *, reset: bool) -> Any:
             vars(estimator).pop(name, None)
         if getattr(estimator, "categorical_features", None) is None:
             return X
-    elif not has_categories(estimator) or vars(estimator).get("_inputs_are_encoded"):
+    elif not has_categories(estimator):
         return X
     X = _table(X)
+    if isinstance(X, _EncodedRows):
+        _check_n_features(estimator, X, reset=reset)
+        return X.view(np.ndarray)
     if reset:
         _check_feature_names(estimator, X, reset=True)
         columns = _chosen(estimator.categorical_features, X, getattr(estimator, "feature_names_in_", None))
@@ -127,14 +129,13 @@ def remember(estimator: Any, found: CategoryColumns) -> None:
     estimator.is_categorical_ = np.isin(np.arange(estimator.n_features_in_), found.columns)
 
 
-@contextmanager
-def taking_encoded(estimator: Any) -> Iterator[None]:
-    """Let an estimator take inputs that are encoded already: those of a scorer during a fit."""
-    estimator._inputs_are_encoded = True
-    try:
-        yield
-    finally:
-        del estimator._inputs_are_encoded
+class _EncodedRows(np.ndarray[Any, Any]):
+    """Rows that are encoded already. Rows taken from them are of this type, too."""
+
+
+def as_scored(estimator: Any, X: Any) -> Any:
+    """Return encoded inputs in the form for scorers during a fit, whose predictions don't encode them again."""
+    return X.view(_EncodedRows) if has_categories(estimator) else X
 
 
 def _table(X: Any) -> Any:
@@ -235,7 +236,16 @@ def _values_of(X: Any, column: int) -> list[Any]:
 def _categories_of(X: Any, column: int) -> NDArray[Any]:
     """Return the categories of a column in ascending order."""
     found = sorted(_distinct(column, _values_of(X, column)))
-    return np.array(found, dtype=object if found and isinstance(found[0], str) else None)
+    if not found or isinstance(found[0], str):
+        return np.array(found, dtype=object if found else None)
+    for dtype in (None, np.uint64):  # NumPy chooses float64, and rounds, if some integers need int64 and others uint64
+        try:
+            categories = np.array(found, dtype=dtype)
+        except OverflowError:  # negative numbers as uint64
+            break
+        if categories.dtype != object and categories.tolist() == found:
+            return categories
+    raise ValueError(f"X: expected numbers in column {column} of categories that are exact in one dtype, got {shown(found)}")
 
 
 def _distinct(column: int, values: Sequence[Any], like: NDArray[Any] | None = None) -> set[Any]:

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.sparse import csr_matrix, issparse
 from sklearn.utils.multiclass import type_of_target, unique_labels
 
+from fastnn._checks.scalars import shown
 from fastnn.sklearn._data import checked_pair
 from fastnn.sklearn._parameters import Rule
 
@@ -149,8 +150,10 @@ class WithClasses:
         if known is None and classes is None and not type_of_target(y).startswith("multilabel"):
             raise ValueError("classes must be passed on the first call to partial_fit.")
         if known is None:
-            # The classes are the columns of an indicator matrix, whatever `classes` is.
-            found = classes_of(y if type_of_target(y).startswith("multilabel") else classes)
+            of_columns = type_of_target(y).startswith("multilabel")
+            found = classes_of(y if of_columns else classes)
+            if of_columns and classes is not None and not np.array_equal(found.names, unique_labels(classes)):
+                raise ValueError(f"classes: expected {shown(found.names)}, the columns of y, or None, got {shown(classes)}")
             if not len(found.names):
                 raise ValueError(f"classes: expected at least one class, got {classes!r}")
             self._set_classes(found)

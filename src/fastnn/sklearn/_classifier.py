@@ -305,8 +305,7 @@ class MLPClassifier(ClassifierMixin, ClassPredictions):  # type: ignore[misc]
         self : MLPClassifier
             The trained estimator.
         """
-        self._take_classes(y, classes)
-        fitted: MLPClassifier = self._fit(X, y, sample_weight, incremental=True)
+        fitted: MLPClassifier = self._fit(X, y, sample_weight, incremental=True, classes=classes)
         return fitted
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:

@@ -12,10 +12,11 @@ from sklearn.exceptions import DataConversionWarning
 from sklearn.utils import column_or_1d
 from sklearn.utils.validation import check_array, check_X_y, validate_data
 
+from fastnn._checks.masks import refuse_masked
 from fastnn._config import get_num_threads
 from fastnn._engine import arrays as _arrays
 from fastnn._engine import core as _core
-from fastnn._engine.training_data import TrainingData
+from fastnn._engine.training_data import TrainingData, check_magnitudes
 from fastnn._evaluation import Evaluation
 from fastnn.sklearn._categories import encoded_inputs, has_categories
 from fastnn.sklearn._warnings import warn
@@ -80,11 +81,13 @@ def checked_weight(sample_weight: Any, n_rows: int) -> NDArray[np.float64] | Non
         return None
     if isinstance(sample_weight, Real):
         sample_weight = np.full(n_rows, sample_weight)
+    _arrays.numbers_of("sample_weight", sample_weight)
     weight = check_array(sample_weight, ensure_2d=False, dtype=np.float64, order="C", input_name="sample_weight")
     if weight.shape != (n_rows,):
         raise ValueError(f"sample_weight: expected shape ({n_rows},), one number for each sample, got {weight.shape}")
     if not weight.any():
         raise ValueError("Sample weights must contain at least one non-zero number.")
+    check_magnitudes("sample_weight", weight)
     return np.asarray(np.require(weight, requirements=["C", "A"]))
 
 
@@ -96,6 +99,7 @@ def check_mean(argument: str, weight: NDArray[np.float64] | None) -> None:
 
 def checked_inputs(estimator: Any, X: Any) -> Any:
     """Return inputs for a fitted estimator, after all of scikit-learn's checks."""
+    refuse_masked("X", X)
     if has_categories(estimator):
         return encoded_inputs(estimator, X, reset=False)
     if _is_plain(X) and X.shape[1] == estimator.n_features_in_ and not hasattr(estimator, "feature_names_in_"):
@@ -105,6 +109,8 @@ def checked_inputs(estimator: Any, X: Any) -> Any:
 
 def checked_pair(estimator: Any, X: Any, y: Any, *, numeric: bool, reset: bool) -> tuple[Any, Any]:
     """Return inputs and targets, after all of scikit-learn's checks; with `reset`, record the features."""
+    refuse_masked("X", X)
+    refuse_masked("y", y)
     check_dense(getattr(estimator, "embeddings", None) is not None, X)
     X = encoded_inputs(estimator, X, reset=reset)
     if has_categories(estimator):

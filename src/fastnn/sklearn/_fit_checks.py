@@ -36,6 +36,9 @@ class FitChecks(WithCoefs, BaseEstimator):  # type: ignore[misc]
 
     # ---- Differences between the two estimators ----
 
+    def _take_classes(self, y: Any, classes: Any) -> None:
+        """Check and record the classes that `partial_fit` was given."""
+
     def _check_target(self, X: Any, y: Any, *, reset: bool, incremental: bool) -> tuple[Any, Any]:
         """Check data, record the classes, and return X and y as arrays."""
         raise NotImplementedError

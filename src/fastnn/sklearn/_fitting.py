@@ -10,6 +10,7 @@ from sklearn.utils import check_random_state
 
 from fastnn._native import copied_parameters
 from fastnn.sklearn import _by_hand, _categories, _parameters
+from fastnn.sklearn._before import Before
 from fastnn.sklearn._checked import Checked
 from fastnn.sklearn._contradictions import is_lbfgs
 from fastnn.sklearn._data import Rows, check_mean, native_rows, thread_count
@@ -21,9 +22,9 @@ from fastnn.sklearn._definitions import (
     draw_weights,
     native_loss,
 )
-from fastnn.sklearn._fit_checks import RECORDED, FitChecks
+from fastnn.sklearn._fit_checks import FitChecks
 from fastnn.sklearn._member_fits import begin_members, summarize, train_members
-from fastnn.sklearn._members import explain_missing, is_ensemble, is_fitted
+from fastnn.sklearn._members import explain_missing, is_ensemble
 from fastnn.sklearn._seeding import seeded
 from fastnn.sklearn._stochastic import BatchFit
 
@@ -47,21 +48,30 @@ class Fitting(FitChecks):
     _split_state: Any  # with `resume`, the state of the random numbers that chose the held-out rows
     _trainer: EstimatorTrainer  # of the last fit by batches
     _category_columns: _categories.CategoryColumns  # with columns of categories
-    _inputs_are_encoded: bool  # while a scorer predicts rows of the fit
 
     def _fit(
-        self, X: Any, y: Any, sample_weight: Any, incremental: bool, validation: tuple[Any, Any, Any] | None = None
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        *,
+        incremental: bool,
+        validation: tuple[Any, Any, Any] | None = None,
+        classes: Any = None,
     ) -> Any:
-        before = {} if incremental else {name: vars(self)[name] for name in RECORDED if name in vars(self)}
+        before = Before(self)
         try:
-            data = self._checked(X, y, sample_weight, incremental, validation)
+            if incremental:
+                self._take_classes(y, classes)
+            fits = self._begin_fits(self._checked(X, y, sample_weight, incremental, validation))
+            self._run_fits(fits)
         except BaseException:
-            if before and is_fitted(self):  # its network goes on with the data that it knows
-                for name in RECORDED:
-                    self.__dict__.pop(name, None)
-                self.__dict__.update(before)
+            before.restore()
             raise
-        fits = self._begin_fits(data)
+        self._end_fits(fits)
+        return self
+
+    def _run_fits(self, fits: list[BatchFit | SearchFit]) -> None:
         try:
             if is_ensemble(self):
                 train_members(self, fits)
@@ -70,8 +80,6 @@ class Fitting(FitChecks):
         except BaseException:
             self._take_trained(fits)
             raise
-        self._end_fits(fits)
-        return self
 
     def _begin_fits(self, data: Checked, random_state: np.random.RandomState | None = None) -> list[BatchFit | SearchFit]:
         """Return the fits of all networks to checked data, which others run; `_end_fits` ends them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -63,6 +64,15 @@ _METRICS = (
     _Metric("neg_root_mean_squared_error", False, _root_squared_error),
     _Metric("neg_mean_absolute_error", False, _absolute_error),
 )
+
+
+def takes_weight(scorer: Any) -> bool:
+    """Return whether a scorer takes `sample_weight`: functions of estimator, X and y need not."""
+    try:
+        parameters = inspect.signature(getattr(scorer, "_score_func", scorer)).parameters
+    except (TypeError, ValueError):  # of functions without a signature
+        return True
+    return "sample_weight" in parameters or any(each.kind is each.VAR_KEYWORD for each in parameters.values())
 
 
 def score_of_outputs(estimator: Any, scorer: Any, n_rows: int) -> Score | None:

@@ -18,11 +18,11 @@ from fastnn._running import Running
 from fastnn.optimizers import Optimizer
 from fastnn.sklearn import _fitted
 from fastnn.sklearn._average import averaged, leave_average, take_trained_parameters
-from fastnn.sklearn._categories import taking_encoded
+from fastnn.sklearn._categories import as_scored
 from fastnn.sklearn._data import Rows, batch_size, check_mean, counted_rows, evaluation_of, native_rows, thread_count
 from fastnn.sklearn._definitions import EstimatorTrainer
 from fastnn.sklearn._epochs import EpochWatcher, RatesByEpoch, Validation
-from fastnn.sklearn._scorers import score_of_outputs
+from fastnn.sklearn._scorers import score_of_outputs, takes_weight
 from fastnn.sklearn._warnings import warn
 
 
@@ -80,6 +80,7 @@ class BatchFit:
         self._watcher = EpochWatcher(estimator, trainer.rows_per_epoch(n_rows), _validation(estimator, trainer, held_out))
         self._epochs = 1 if incremental else int(estimator.max_iter)
         self._interrupted = self._diverged = False
+        self._history_before = trainer.history
 
     def run(self) -> None:
         """Train."""
@@ -115,12 +116,21 @@ class BatchFit:
             _warn_of_end(estimator)
         if estimator.early_stopping:
             estimator._last_parameters = copied_parameters(model) if estimator.resume else None
-            restore_parameters(model, estimator._best_parameters)
+            if self._diverged or not self._lacks_scores():
+                restore_parameters(model, estimator._best_parameters)
         else:
             leave_average(estimator)
         if not estimator.resume:
             self._trainer.order = None
         _fitted.check_finite(model)
+
+    def _lacks_scores(self) -> bool:
+        """Return whether no epoch had a score, so that none is the best, and warn then."""
+        scores = self.estimator.validation_scores_
+        lacks = len(scores) > 0 and bool(np.isnan(scores).all())
+        if lacks:
+            warn("No validation score is a number: the parameters are those of the last epoch.", ConvergenceWarning)
+        return lacks
 
     @property
     def seconds(self) -> float:
@@ -151,7 +161,7 @@ class BatchFit:
         except DivergedError:
             self.note_divergence()
         finally:
-            self._watcher.catch_up(self._trainer, self._trainer.history)
+            self.note_end()
 
     def _step(self) -> None:
         """Train for an epoch of a single row by a step, which gives the same bits as a run with less overhead."""
@@ -174,7 +184,8 @@ class BatchFit:
 
     def note_end(self) -> None:
         """Record the epochs that ended before an exception."""
-        self._watcher.catch_up(self._trainer, self._trainer.history)
+        if self._trainer.history is not self._history_before:  # otherwise, the run was refused
+            self._watcher.catch_up(self._trainer, self._trainer.history)
 
     def _run_on(self) -> None:
         """Record the epochs after a divergence. Their parameters are not finite, so that only scores must be computed."""
@@ -260,10 +271,12 @@ def _validation(estimator: Any, trainer: EstimatorTrainer, held_out: Any) -> Val
     scorer: Any = None if estimator.scoring is None else check_scoring(estimator, estimator.scoring)
     known = score_of_outputs(estimator, scorer, len(y))
 
+    rows = as_scored(estimator, X)
+    arguments = {} if weight is None or not takes_weight(scorer) else {"sample_weight": weight}
+
     def by_scorer() -> float:
-        arguments = {} if weight is None else {"sample_weight": weight}
-        with averaged(trainer), taking_encoded(estimator):
-            return float(scorer(estimator, X, estimator._original(y), **arguments))
+        with averaged(trainer):
+            return float(scorer(estimator, rows, estimator._original(y), **arguments))
 
     def validate() -> tuple[float, float | None]:
         if not estimator.early_stopping:
