@@ -69,3 +69,29 @@ def test_sparse_rows_have_the_same_bits_for_any_number_of_threads(dtype):
         for many in (2, 3, 5):
             fastnn.set_num_threads(many)
             assert results(model, X[:n], y[:n], many) == expected
+
+
+# More weights than a second-level cache holds: then, threads share the outputs for all rows of a strip of predictions.
+LARGE = {
+    "plain": {"layer_sizes": (600, 1100, 700, 1100, 4)},
+    "narrow": {"layer_sizes": (900, 1100, 5, 1100, 900)},
+    "layer_norm": {"layer_sizes": (600, 1100, 1100, 4), "normalization": "layer_norm"},
+    "residual": {"layer_sizes": (900, 900, 900, 900), "residual": True},
+    "scaled inputs": {"layer_sizes": (600, 1100, 1100, 1), "input_scale": True, "parametric_activation": True},
+    "embedded": {"layer_sizes": (150, 1100, 1300, 4), "embeddings": [PLR(range(10), width=5)]},
+}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("kind", LARGE)
+def test_predictions_of_large_networks_have_the_same_bits_for_any_number_of_threads(kind, dtype):
+    model = MLP(activation="gelu", dtype=dtype, random_state=0, **LARGE[kind])
+    X = np.random.default_rng(1).random((300, model.layer_sizes[0])).astype(dtype)
+    fastnn.set_num_threads(1)
+    expected, hidden = model.predict(X), model.hidden_activations(X)
+    for n in (1, 8, 9, 17, 40, 127, 128, 129, 300):
+        for many in (1, 2, 3, 5):
+            fastnn.set_num_threads(many)
+            np.testing.assert_array_equal(model.predict(X[:n], n_threads=many), expected[:n], f"{n} rows, {many} threads")
+            for got, wanted in zip(model.hidden_activations(X[:n]), hidden, strict=True):
+                np.testing.assert_array_equal(got, wanted[:n], f"{n} rows, {many} threads")

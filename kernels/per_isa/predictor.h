@@ -51,10 +51,12 @@ template <class T> class Predictor {
         return std::min(call.n_rows, n_members == 1 ? prediction_rows : std::max<int64_t>(1, prediction_rows / n_members));
     }
 
-    // Each thread would read all weights for some of a few rows: it reads some of the weights for all of them instead.
+    // Each thread would read all weights for some of a few rows: it reads some of the weights for all of them instead. For the rows of
+    // a strip, that pays if the weights exceed the cache.
     Needs needs() const {
         Needs needs = {false, false};
-        if (call_.n_rows <= few_rows && !has_members()) needs.rows_to_share = call_.n_rows;
+        const bool exceeds = call_.network.size * int64_t(sizeof(T)) > second_cache_bytes();
+        if (call_.n_rows <= (exceeds ? prediction_rows : few_rows) && !has_members()) needs.rows_to_share = call_.n_rows;
         return needs;
     }
 
@@ -78,10 +80,10 @@ template <class T> class Predictor {
 
     void run_together(const Team &team) const {
         const Range rows = {0, call_.n_rows};
-        const Range own = team.index == 0 ? rows : Range{0, 0};
+        const Range own = rows.end > few_rows ? share(rows.end, few_rows, team) : team.index == 0 ? rows : Range{0, 0};
         const Input<T> input = layers_.read(call_.x, {nullptr, 0, rows.end}, own, Dropout());
-        forward_together<T>(layers_, call_.network.n_layers, input, rows, own, Dropout(), team, nullptr);
-        if (team.index == 0) copy_outputs(rows, 0);
+        forward_together<T>(layers_, call_.network.n_layers, input, rows, own, Dropout(), team, packing_.of_thread(team.index));
+        copy_outputs(own, 0);
     }
 
     // The outputs of a shared ensemble are the means of its members'; those of hidden layers have a row for each member. rows: of X, at
