@@ -14,8 +14,11 @@ if _core.__name__ != "fastnn._core":
     pytest.skip("the fallback trains one network after the other", allow_module_level=True)
 
 EPOCHS = 4
-# Tiny networks and others; narrow and wide outputs; the widest inputs, and one layer alone.
-SHAPES = [(2, 2, 1), (8, 7, 3, 8), (3, 1), (8, 16, 1), (16, 16, 11), (5, 9, 16, 4, 2), (16, 3), (4, 12)]
+# Tiny networks and others; narrow and wide outputs; one layer alone; many inputs, the most, and too many.
+SHAPES = [
+    *[(2, 2, 1), (8, 7, 3, 8), (3, 1), (8, 16, 1), (16, 16, 11), (5, 9, 16, 4, 2), (16, 3), (4, 12)],
+    *[(17, 6, 1), (29, 3, 5, 2), (32, 16, 3), (32, 12, 3), (20, 13), (33, 4, 1), (17, 2)],
+]
 OPTIMIZERS = [
     SGD(0.1),
     SGD(0.05, momentum=0.9),
@@ -134,7 +137,7 @@ def test_activations(sizes, activation):
     Members(sizes, activation=activation, batch_size=9).check()
 
 
-@pytest.mark.parametrize("sizes", [(2, 3, 1), (6, 10, 2)], ids=str)
+@pytest.mark.parametrize("sizes", [(2, 3, 1), (6, 10, 2), (31, 10, 2)], ids=str)
 def test_rows_and_weights(sizes):
     rng = np.random.default_rng(3)
     weight = rng.random(61) * (rng.random(61) < 0.6)

@@ -42,13 +42,11 @@ template <class T> class LanePass {
         for (int64_t l = 0; l < t.network.n_layers; l++) {
             const Layer &layer = t.network.layers[l];
             const bool is_logits = l == t.network.n_layers - 1 && t.loss.from_logits;
-            if (!layer.is_plain() || layer.drops() || layer.n_in > lane_units || layer.n_out > lane_units) return false;
+            const int64_t most_inputs = layer.narrow ? lane_units : lane_inputs;
+            if (!layer.is_plain() || layer.drops() || layer.n_in > most_inputs || layer.n_out > lane_units) return false;
             if (!is_logits && !all_activations<T>[layer.activation].elementwise) return false;
         }
-        // One network that isn't tiny fills the vectors by itself, so that groups gain only where the lanes are most (measured with
-        // 8-16-1 in a batch of 32: 1.25 to 1.37 times as fast with 16 lanes, 0.83 to 1.13 times with 4 or 8).
-        const bool gains = lanes<T> == block_lanes<float> || trains_tiny<T>(t);
-        return gains && t.loss.columns(t.network.last().n_out) == t.network.last().n_out;
+        return (trains_tiny<T>(t) || gains(t.network)) && t.loss.columns(t.network.last().n_out) == t.network.last().n_out;
     }
 
     // If the arena has no memory, the object only counts the bytes that it needs.
@@ -91,6 +89,16 @@ template <class T> class LanePass {
     }
 
   private:
+    // A network that isn't tiny fills vectors by itself, unless its layers are narrower than they. By measurement, with 20 inputs and a
+    // batch of 200, 16 lanes are 1.0 to 1.9 times as fast for 16 to 4 units; 8 lanes 0.9 to 1.5 times, and gain up to 12 units; 4 lanes 0.8
+    // to 1.1 times.
+    static bool gains(const Network &network) {
+        constexpr int64_t most = lanes<T> == 16 ? lane_units : lanes<T> == 8 ? 12 : 0;
+        for (int64_t l = 0; l + 1 < network.n_layers; l++)
+            if (network.layers[l].n_out > most) return false;
+        return most > 0;
+    }
+
     // The batch of a tiny network is one strip. It has one more row, which is explained at repeat_row.
     int64_t rows_taken() const { return strip_ + is_tiny_; }
 

@@ -6,7 +6,8 @@
 
 namespace {
 
-constexpr int64_t lane_units = 16;  // the maximal width of a layer whose networks run across lanes
+constexpr int64_t lane_units = 16;   // the maximal width of a layer whose networks run across lanes
+constexpr int64_t lane_inputs = 32;  // the maximal number of their inputs
 
 // The batches of all lanes: the same place in the order of the rows, of which each may have its own.
 template <class T> struct LaneBatch {
@@ -29,9 +30,9 @@ template <class T> class LaneRows {
         : rows_(rows),
           columns_(columns),
           plain_(has_plain_rows<T>(rows) && !rows.labels),
-          zero_(arena.take<T>(lane_units)),
-          converted_(arena.take<T>(lane_units)) {
-        if (zero_) std::memset(zero_, 0, size_t(lane_units) * sizeof(T));
+          zero_(arena.take<T>(lane_inputs)),
+          converted_(arena.take<T>(lane_inputs)) {
+        if (zero_) std::memset(zero_, 0, size_t(lane_inputs) * sizeof(T));
     }
 
     void read(const LaneBatch<T> &batch, Range range, T *out) const {
@@ -48,7 +49,7 @@ template <class T> class LaneRows {
     const T *row_of(const Batch &batch, int64_t i, T *converted) const {
         if (!batch.any_counts()) return zero_;
         if (plain_) return reinterpret_cast<const T *>(rows_.data + batch.row(i) * rows_.row_stride);
-        read_rows<T>(rows_, batch, {i, i + 1}, columns_, converted - i * lane_units, lane_units);
+        read_rows<T>(rows_, batch, {i, i + 1}, columns_, converted - i * lane_inputs, lane_inputs);
         return converted;
     }
 
