@@ -10,7 +10,7 @@ import re
 import numpy as np
 import pytest
 
-from fastnn import _progress, callbacks
+from fastnn import MLP, SGD, _progress, callbacks
 from fastnn._history import History
 from fastnn.callbacks import Checkpoint, EarlyStopping, ProgressBar, TimeLimit
 
@@ -178,6 +178,19 @@ def test_checkpoints_can_be_saved_in_any_directory(tmp_path):
     trainer = FakeTrainer()
     trainer.run(Checkpoint(tmp_path / "{epoch}" / "a"), [1.0])  # its directory need not exist until then
     assert trainer.saved == [str(tmp_path / "1" / "a")]
+
+
+def test_checkpoints_refuse_what_files_cannot_hold_before_the_run(tmp_path):
+    model = MLP((2, 3, 1), random_state=0)
+    before = model.to_vector()
+    with pytest.raises(TypeError, match="learning_rate: expected a number or a schedule"):
+        model.fit(
+            np.ones((4, 2)),
+            np.ones(4),
+            optimizer=SGD(lambda step: 0.1 / (1 + step)),
+            callbacks=[Checkpoint(tmp_path / "run", every=2)],
+        )
+    np.testing.assert_array_equal(model.to_vector(), before)
 
 
 def test_a_checkpoint_without_a_directory_stops_before_the_first_epoch(tmp_path):

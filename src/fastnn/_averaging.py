@@ -74,8 +74,8 @@ class SWA(Averaging):
     Parameters
     ----------
     start : int, default 1
-        The first epoch whose parameters enter the mean, counted from 1 over all runs of a trainer. Izmailov et al. begin
-        after about three quarters of the epochs.
+        The first epoch whose parameters enter the mean, counted from 1 over all runs of a trainer since it has this
+        average. Izmailov et al. begin after about three quarters of the epochs.
 
     Raises
     ------

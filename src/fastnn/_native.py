@@ -110,6 +110,13 @@ def evaluated_network(trainer: Configured) -> _core.Network:
     return network_of(trainer.model) if average is None or average.counts[0] == 0 else average.network
 
 
+def check_can_be_saved(trainer: Any) -> None:
+    """Raise TypeError if a setting of a trainer can't be saved. Objects of other classes are not checked."""
+    contents = getattr(trainer, "_contents", None)
+    if contents is not None:
+        contents(trainer.optimizer)
+
+
 def copied_average(trainer: Any) -> tuple[NDArray[Any], int] | None:
     """Return a copy of the averaged parameters, and the number of parameters in the average, or None without an average."""
     average: NativeAveraging | None = getattr(trainer, "_average", None)

@@ -28,7 +28,7 @@ from fastnn._checks.scalars import Checked, flag, integer, real, shown
 from fastnn._csv_log import CSVLog
 from fastnn._history import History
 from fastnn._monitors import Monitor, ReduceOnPlateau
-from fastnn._native import copied_average, restore_average
+from fastnn._native import check_can_be_saved, copied_average, restore_average
 from fastnn._progress import ProgressBar
 from fastnn._storage.write_file import FilePath, file_name
 
@@ -224,7 +224,8 @@ class Checkpoint(Checked):
         self.every = every
 
     def on_train_begin(self, trainer: _Trainer, history: History) -> None:
-        """Raise FileNotFoundError now if the directory is missing, rather than after the first epoch."""
+        """Raise now what the first save would: FileNotFoundError without the directory, TypeError for custom schedules."""
+        check_can_be_saved(trainer)
         directory = os.path.dirname(os.path.realpath(self.path))
         if not _EPOCH.search(directory) and not os.path.isdir(directory):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self.path)

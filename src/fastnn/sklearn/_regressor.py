@@ -116,7 +116,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         layer, the output layer's last. Not for lbfgs.
     scoring : str or callable, default=None
         The score that `early_stopping` watches, without which it must be None: a name in
-        `sklearn.metrics.get_scorer_names()`, or a function of estimator, X and y. If None, the coefficient of determination.
+        `sklearn.metrics.get_scorer_names()`, or a function of estimator, X and y, and of
+        sample_weight if it has such a parameter. If None, the coefficient of determination.
     resume : bool, default=False
         With `warm_start`, continue exactly where the last fit ended, with its moments, step count, random numbers,
         held-out rows and stopping rules. The result has the bits of a single longer fit.
