@@ -116,8 +116,8 @@ class BatchFit:
             _warn_of_end(estimator)
         if estimator.early_stopping:
             estimator._last_parameters = copied_parameters(model) if estimator.resume else None
-            if self._diverged or not self._lacks_scores():
-                restore_parameters(model, estimator._best_parameters)
+        if estimator.early_stopping and (self._diverged or not self._lacks_scores()):
+            restore_parameters(model, estimator._best_parameters)
         else:
             leave_average(estimator)
         if not estimator.resume:
