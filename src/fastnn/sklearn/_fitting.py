@@ -60,13 +60,16 @@ class Fitting(FitChecks):
         classes: Any = None,
     ) -> Any:
         before = Before(self)
+        fits: list[BatchFit | SearchFit] = []
         try:
             if incremental:
                 self._take_classes(y, classes)
             fits = self._begin_fits(self._checked(X, y, sample_weight, incremental, validation))
             self._run_fits(fits)
-        except BaseException:
-            before.restore()
+        except BaseException as error:
+            # After Ctrl-C, a search by L-BFGS has left the parameters of its last iteration.
+            if not (fits and is_lbfgs(self) and isinstance(error, KeyboardInterrupt)):
+                before.restore()
             raise
         self._end_fits(fits)
         return self

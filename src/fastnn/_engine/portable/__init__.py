@@ -57,7 +57,7 @@ from fastnn._engine.portable._network import Network
 from fastnn._engine.portable._optimizers import OPTIMIZER_MOMENTS, OPTIMIZERS
 from fastnn._engine.portable._rows import SparseRows, readable
 from fastnn._engine.portable._run import Run, advance_many
-from fastnn._engine.portable._stepper import Stepper
+from fastnn._engine.portable._stepper import Hold, Stepper
 
 ACTIVATIONS, LOSSES = tuple(reference.ACTIVATIONS), tuple(reference.LOSSES)
 
@@ -73,6 +73,7 @@ __all__ = [
     "OPTIMIZERS",
     "OPTIMIZER_MOMENTS",
     "PREDICTION_LOSSES",
+    "Hold",
     "Network",
     "Run",
     "SparseRows",
