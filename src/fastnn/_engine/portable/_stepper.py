@@ -51,7 +51,12 @@ class Stepper:
 
     def configure(self, settings: RunSettings) -> None:
         """Use these settings from the next step on. The caller holds the trainer."""
-        self.settings = settings
+        self._settings = settings
+
+    @property
+    def settings(self) -> RunSettings:
+        """The settings in use."""
+        return self._settings
 
     @property
     def address(self) -> int:
@@ -102,7 +107,7 @@ class Stepper:
         With `given`, the targets are the gradient of a loss with respect to the outputs, summed over rows. The numbers have
         always been checked.
         """
-        run = self._run(data, rate, GIVEN_GRADIENT if given else self.settings.loss)
+        run = self._run(data, rate, GIVEN_GRADIENT if given else self._settings.loss)
         if run.advance(math.inf, 1) == "diverged":
             return None
         self.updates = run.updates
@@ -119,8 +124,8 @@ class Stepper:
         network, key = self.network, None
         gradient, weight = np.zeros_like(network.storage), np.empty(1)
         if network.drops:
-            key = int(np.random.Generator(self.settings.bit_generator).integers(0, 2**64, dtype=np.uint64))
-        used = GIVEN_GRADIENT if given else smoothed_less(self.settings.loss, label_smoothing_factor)
+            key = int(np.random.Generator(self._settings.bit_generator).integers(0, 2**64, dtype=np.uint64))
+        used = GIVEN_GRADIENT if given else smoothed_less(self._settings.loss, label_smoothing_factor)
         x: Any = data.x
         loss = network.gradient(
             *(used, x, data.y, data.labels, data.sample_weight, gradient),
@@ -158,7 +163,7 @@ class Stepper:
 
     def _run(self, data: tuple[Any, ...], rate: Any, loss: NativeLoss, *, ends_epoch: bool = False) -> Run:
         """Return a run of one step."""
-        one_batch = self.settings._replace(loss=loss, batch_size=len(data[0]), shuffle=False)
+        one_batch = self._settings._replace(loss=loss, batch_size=len(data[0]), shuffle=False)
         run = Run(self.network, data, one_batch, 1, self.updates, ends_epochs=ends_epoch)
         run.set_rates(np.array([rate], np.float64))
         return run
