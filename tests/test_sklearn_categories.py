@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 from pathlib import Path
 from typing import Any
@@ -312,3 +313,32 @@ def test_sparse_targets_are_refused():
     sparse = pytest.importorskip("scipy.sparse")
     with pytest.raises(TypeError, match="^y: expected an array, got a sparse matrix; .toarray"):
         MLPRegressor().fit(np.ones((6, 2)), sparse.csr_matrix(np.ones((6, 2))))
+
+
+@pytest.mark.parametrize(
+    "pair", [(2**63 + 1, 5), (2**63 + 1, 2**64 - 1), (-1, 2**63 + 5), (0.5, 2**60 + 1), (2**60, 2**60 + 1), (1, 10**400)]
+)
+def test_large_integers_are_categories_of_their_own(pair):
+    """NumPy would round some of them to floats, which equal none of them."""
+    codes = np.arange(40) % 2
+    rows = np.array([[0.1 * i, pair[code]] for i, code in enumerate(codes)], dtype=object)
+    fitted = MLPRegressor(hidden_layer_sizes=(3,), max_iter=2, categorical_features=[1], random_state=0).fit(rows, codes)
+    assert sorted(fitted.categories_[0].tolist()) == sorted(pair)
+    one, other = fitted.predict([[1.0, pair[0]], [1.0, pair[1]]])
+    assert one != other
+
+
+def test_scorers_see_encoded_rows_and_pass_others_on_as_they_are():
+    rows = np.column_stack([np.arange(60) % 3 * 10.0, np.linspace(-1, 1, 60)])
+    y, kept = rows[:, 0] / 5, []
+
+    def scorer(estimator, X, y_true):
+        kept.append((copy.deepcopy(estimator), estimator.predict(rows), estimator.predict(X[:2]), X[:2]))
+        return estimator.score(X, y_true)
+
+    options = {"hidden_layer_sizes": (4,), "max_iter": 2, "categorical_features": [0], "early_stopping": True}
+    fitted = MLPRegressor(**options, scoring=scorer, random_state=0).fit(rows, y)
+    for estimator, of_all, of_some, encoded in kept:
+        np.testing.assert_array_equal(estimator.predict(rows), of_all)
+        raw = np.column_stack([fitted.categories_[0][encoded[:, 0].astype(int)], encoded[:, 1]])
+        np.testing.assert_array_equal(estimator.predict(raw), of_some)

@@ -243,9 +243,9 @@ def _categories_of(X: Any, column: int) -> NDArray[Any]:
             categories = np.array(found, dtype=dtype)
         except OverflowError:  # negative numbers as uint64
             break
-        if categories.dtype != object and categories.tolist() == found:
+        if categories.tolist() == found:
             return categories
-    raise ValueError(f"X: expected numbers in column {column} of categories that are exact in one dtype, got {shown(found)}")
+    return np.array(found, dtype=object)
 
 
 def _distinct(column: int, values: Sequence[Any], like: NDArray[Any] | None = None) -> set[Any]:
