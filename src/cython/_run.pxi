@@ -268,11 +268,11 @@ cdef class Run:
 
     cdef str outcome(self, Status status):
         """Give the trainer the number of updates, and return the word for the end of a slice."""
-        if self.stepper is not None:  # here, since Ctrl-C can interrupt Python before it would do so
+        if self.stepper is not None:  # not in Python, which Ctrl-C can interrupt before
             self.stepper.native.training.updates = self.t.updates
-        if status == Status.diverged:
-            if self.stepper is not None:
+            if status == Status.diverged:
                 self.stepper.native.forget()
+        if status == Status.diverged:
             return "diverged"
         if status == Status.weightless:
             return "weightless"

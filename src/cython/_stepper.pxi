@@ -12,7 +12,7 @@ cdef class Stepper:
     cdef TargetRules rules
     cdef vector[HeadRules] heads
     cdef readonly Network network
-    cdef public bint in_run  # whether the caller that holds the trainer makes a run, which ends with the hold at the latest
+    cdef public bint in_run  # whether the holder of the trainer is making a run; the end of the hold resets it
 
     def __init__(self, Network network, settings, int64_t updates):
         self.network = network

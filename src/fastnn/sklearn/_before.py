@@ -1,4 +1,4 @@
-"""What an estimator was before a fit, so that a fit that fails leaves it as it was."""
+"""The state of an estimator before a fit, to which a fit that fails returns."""
 
 from __future__ import annotations
 

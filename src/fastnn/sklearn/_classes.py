@@ -147,10 +147,10 @@ class WithClasses:
         known = getattr(self, "classes_", None)
         if known is not None and (classes is None or _are(known, classes)):
             return
-        if known is None and classes is None and not type_of_target(y).startswith("multilabel"):
-            raise ValueError("classes must be passed on the first call to partial_fit.")
         if known is None:
             of_columns = type_of_target(y).startswith("multilabel")
+            if classes is None and not of_columns:
+                raise ValueError("classes must be passed on the first call to partial_fit.")
             found = classes_of(y if of_columns else classes)
             if of_columns and classes is not None and not np.array_equal(found.names, unique_labels(classes)):
                 raise ValueError(f"classes: expected {shown(found.names)}, the columns of y, or None, got {shown(classes)}")

@@ -14,14 +14,7 @@ from fastnn._engine.portable._network import Network
 from fastnn._engine.portable._optimizers import Optimizer
 from fastnn._engine.portable._pieces import Piece, Pieces
 from fastnn._engine.portable._rows import Array
-from fastnn._engine.portable._state import (
-    BATCH_LOSS,
-    EPOCH,
-    FIRST_EPOCH,
-    ROW,
-    UPDATES,
-    new_account,
-)
+from fastnn._engine.portable._state import BATCH_LOSS, EPOCH, FIRST_EPOCH, ROW, UPDATES, new_account
 from fastnn._engine.portable._steps import SingleSteps
 from fastnn._engine.step_rates import StepRates
 from fastnn._errors import WEIGHTLESS

@@ -44,9 +44,8 @@ class Stepper:
         self.network, self.updates = network, updates
         self._accumulated: Accumulated | None = None
         self._lock = threading.Lock()
-        self._last_hold: weakref.ref[Hold] | None = (
-            None  # weak, since Ctrl-C can keep a hold from ending otherwise than by death
-        )
+        # Weak: if Ctrl-C has come before the end of a hold, it ends when it dies.
+        self._last_hold: weakref.ref[Hold] | None = None
         self.configure(settings)
 
     def configure(self, settings: RunSettings) -> None:
@@ -74,7 +73,7 @@ class Stepper:
 
     @property
     def in_run(self) -> bool:
-        """Whether the caller that holds the trainer makes a run, which ends with the hold at the latest."""
+        """Whether the holder of the trainer is making a run. The end of the hold resets it."""
         hold = self._holder()
         return hold is not None and hold.in_run
 

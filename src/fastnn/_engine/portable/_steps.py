@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class SingleSteps:
-    """What the steps of a run change, and one step at a time.
+    """The vectors that the steps of a run change, and the steps themselves, one at a time.
 
     Attributes
     ----------
